@@ -1,0 +1,53 @@
+# The front door. `make run` answers a prompt, `make test` builds and passes the tests.
+# Everything else is built by CMake below build/; see CMakePresets.json.
+
+PRESET ?= release
+JOBS   ?= $(shell nproc)
+BUILD  := build/$(PRESET)
+PROMPT ?= Why is the sky blue? Answer in two sentences.
+
+.DEFAULT_GOAL := help
+.PHONY: help deps configure build run test test-long bench format format-check tidy install clean
+
+help:            ## what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+deps:            ## install the Debian packages that the build needs
+	@tools/install-deps
+
+configure: deps
+	@cmake --preset $(PRESET) > build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
+
+build: configure ## build the program: build/release/headrace
+	@cmake --build $(BUILD) -j $(JOBS) --target headrace
+
+run: build       ## fetch the default model and answer PROMPT
+	@$(BUILD)/headrace pull smollm2:135m
+	@$(BUILD)/headrace run -m smollm2:135m -p "$(PROMPT)"
+
+test: configure  ## build everything and run the fast tests
+	@cmake --build $(BUILD) -j $(JOBS)
+	@tools/check-structure
+	@ctest --test-dir $(BUILD) -j $(JOBS) -L fast --output-on-failure --no-tests=error
+
+test-long: configure ## the tests under the long labels too
+	@cmake --build $(BUILD) -j $(JOBS)
+	@ctest --test-dir $(BUILD) -j $(JOBS) -L long --output-on-failure --no-tests=error
+
+bench: build     ## measure this machine; see bench/README.md
+	@bench/run
+
+format:          ## format the sources in place
+	@git ls-files '*.cpp' '*.h' | xargs clang-format -i
+
+format-check:    ## fail where clang-format would change something
+	@git ls-files '*.cpp' '*.h' | xargs clang-format --dry-run --Werror
+
+tidy: configure  ## clang-tidy over src/
+	@git ls-files 'src/*.cpp' | grep -v _test.cpp | xargs -P $(JOBS) -n 4 clang-tidy --quiet -p $(BUILD)
+
+install: build   ## copy the program to PREFIX (default /usr/local)
+	@cmake --install $(BUILD) --prefix $(or $(PREFIX),/usr/local)
+
+clean:           ## remove everything that was built
+	rm -rf build

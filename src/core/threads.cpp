@@ -1,0 +1,119 @@
+#include "core/threads.h"
+
+#include <sched.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "core/result.h"
+
+namespace headrace {
+namespace {
+
+// How long a worker looks for the next loop before it sleeps: longer than the gap between two ops of a step
+// (single microseconds), far shorter than a person notices.
+constexpr int kSpins = 20000;
+
+inline void relax() {
+  __builtin_ia32_pause();
+}
+
+}  // namespace
+
+// A loop is published by raising `generation`; a worker that has seen it takes tasks from `next` until none is
+// left and then raises `finished`. The caller returns when every worker has finished, so `body` and `context`
+// never outlive the call.
+struct ThreadPool::Shared {
+  Body body = nullptr;
+  void* context = nullptr;
+  size_t tasks = 0;
+  alignas(64) std::atomic<uint32_t> generation{0};
+  alignas(64) std::atomic<size_t> next{0};
+  alignas(64) std::atomic<uint32_t> finished{0};
+  alignas(64) std::atomic<uint32_t> sleepers{0};
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> workers;
+
+  void work(size_t worker) {
+    for (;;) {
+      const size_t task = next.fetch_add(1, std::memory_order_relaxed);
+      if (task >= tasks) return;
+      body(context, task, worker);
+    }
+  }
+
+  void worker_main(size_t worker) {
+    uint32_t seen = 0;
+    for (;;) {
+      wait_for_change(seen);
+      seen = generation.load(std::memory_order_acquire);
+      if (stop.load(std::memory_order_relaxed)) return;
+      work(worker);
+      finished.fetch_add(1, std::memory_order_release);
+    }
+  }
+
+  void wait_for_change(uint32_t seen) {
+    for (int i = 0; i < kSpins; ++i) {
+      if (generation.load(std::memory_order_acquire) != seen) return;
+      relax();
+    }
+    sleepers.fetch_add(1, std::memory_order_seq_cst);
+    while (generation.load(std::memory_order_seq_cst) == seen) generation.wait(seen, std::memory_order_seq_cst);
+    sleepers.fetch_sub(1, std::memory_order_relaxed);
+  }
+
+  void publish() {
+    generation.fetch_add(1, std::memory_order_seq_cst);
+    if (sleepers.load(std::memory_order_seq_cst) != 0) generation.notify_all();
+  }
+};
+
+ThreadPool::ThreadPool(size_t threads) : shared_(std::make_unique<Shared>()) {
+  HEADRACE_CHECK(threads >= 1);
+  for (size_t worker = 1; worker < threads; ++worker) {
+    shared_->workers.emplace_back([shared = shared_.get(), worker] { shared->worker_main(worker); });
+  }
+}
+
+ThreadPool::~ThreadPool() {
+  shared_->stop.store(true);
+  shared_->publish();
+  for (std::thread& worker : shared_->workers) worker.join();
+}
+
+size_t ThreadPool::threads() const {
+  return shared_->workers.size() + 1;
+}
+
+void ThreadPool::run(size_t tasks, Body body, void* context) {
+  if (tasks <= 1 || shared_->workers.empty()) {
+    for (size_t task = 0; task < tasks; ++task) body(context, task, 0);
+    return;
+  }
+  Shared& shared = *shared_;
+  shared.body = body;
+  shared.context = context;
+  shared.tasks = tasks;
+  shared.next.store(0, std::memory_order_relaxed);
+  shared.finished.store(0, std::memory_order_relaxed);
+  shared.publish();
+  shared.work(0);
+  const auto workers = static_cast<uint32_t>(shared.workers.size());
+  int spins = 0;
+  while (shared.finished.load(std::memory_order_acquire) != workers) {
+    // More threads than cores: give way, or the one we wait for may not run.
+    if (++spins < kSpins) relax();
+    else std::this_thread::yield();
+  }
+}
+
+size_t default_thread_count() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return static_cast<size_t>(std::max(1, CPU_COUNT(&set)));
+}
+
+}  // namespace headrace

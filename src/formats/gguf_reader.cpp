@@ -1,0 +1,350 @@
+#include "formats/gguf_reader.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <numeric>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "core/checked.h"
+#include "core/file.h"
+#include "formats/gguf_layout.h"
+
+namespace headrace {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "fields are copied as they are stored");
+
+constexpr std::string_view kMagic = "GGUF";
+constexpr std::string_view kSwappedMagic = "FUGG";
+constexpr uint32_t kOldestVersion = 2;
+constexpr uint32_t kNewestVersion = 3;
+constexpr std::string_view kAlignmentKey = "general.alignment";
+constexpr std::string_view kPartsKey = "split.count";
+
+// The fewest bytes that an entry takes: a length, a type and a one-byte value; a length, the number of
+// dimensions, one of them, a type and an offset.
+constexpr uint64_t kMinMetadataEntryBytes = 8 + 4 + 1;
+constexpr uint64_t kMinTensorEntryBytes = 8 + 4 + 8 + 4 + 8;
+
+// Types that a user may meet in published files, so that a refusal can say more than a number.
+std::string_view known_type_name(uint32_t gguf_type) {
+  switch (gguf_type) {
+    case 7:
+      return " (Q5_1)";
+    case 9:
+      return " (Q8_1)";
+    case 10:
+      return " (Q2_K)";
+    case 11:
+      return " (Q3_K)";
+    case 15:
+      return " (Q8_K)";
+    case 16:
+      return " (IQ2_XXS)";
+    case 17:
+      return " (IQ2_XS)";
+    case 18:
+      return " (IQ3_XXS)";
+    case 19:
+      return " (IQ1_S)";
+    case 20:
+      return " (IQ4_NL)";
+    case 21:
+      return " (IQ3_S)";
+    case 22:
+      return " (IQ2_S)";
+    case 23:
+      return " (IQ4_XS)";
+    case 24:
+      return " (I8)";
+    case 25:
+      return " (I16)";
+    case 26:
+      return " (I32)";
+    case 27:
+      return " (I64)";
+    case 28:
+      return " (F64)";
+    case 29:
+      return " (IQ1_M)";
+    case 34:
+      return " (TQ1_0)";
+    case 35:
+      return " (TQ2_0)";
+    case 39:
+      return " (MXFP4)";
+    default:
+      return "";
+  }
+}
+
+// The indices of `items` sorted by name; equal names keep the file's order.
+template <typename Item, typename NameOf>
+std::vector<uint32_t> order_by_name(const std::vector<Item>& items, NameOf name_of_item) {
+  std::vector<uint32_t> order(items.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::ranges::stable_sort(order, {}, [&](uint32_t index) { return name_of_item(items[index]); });
+  return order;
+}
+
+class Parser {
+ public:
+  explicit Parser(std::span<const std::byte> bytes) : bytes_(bytes) {}
+
+  Result<GgufContents> parse() && {
+    HEADRACE_RETURN_IF_ERROR(read_header());
+    HEADRACE_RETURN_IF_ERROR(read_metadata());
+    HEADRACE_RETURN_IF_ERROR(check_keys());
+    HEADRACE_RETURN_IF_ERROR(read_tensors());
+    HEADRACE_RETURN_IF_ERROR(check_names());
+    HEADRACE_RETURN_IF_ERROR(place_tensors(bytes_, round_up(at_, alignment_), alignment_, contents_.tensors));
+    HEADRACE_RETURN_IF_ERROR(check_overlaps(contents_.tensors));
+    return std::move(contents_);
+  }
+
+ private:
+  Status read_header();
+  Status read_metadata();
+  Status check_keys();
+  Status read_tensors();
+  Status check_names();
+
+  Status check_count(std::string_view what, uint64_t count, uint64_t limit, uint64_t min_entry_bytes) const;
+  Result<GgufValue> read_value();
+  Result<GgufType> read_type(std::string_view what);
+  Status skip_elements(GgufType type, uint64_t count);
+  Status read_dims(GgufTensor& tensor);
+
+  size_t left() const { return bytes_.size() - at_; }
+  Error truncated(uint64_t needed) const;
+  Result<std::span<const std::byte>> take(uint64_t size);
+  Result<std::string_view> take_string(std::string_view what, uint64_t limit);
+  template <typename T>
+  Result<T> take_number();
+
+  // An error about the entry being read.
+  template <typename... Args>
+  Error refuse(Errc code, fmt::format_string<Args...> format, Args&&... args) const {
+    return make_error(code, format, std::forward<Args>(args)...).in(subject());
+  }
+  std::string subject() const;
+  void begin(std::string_view kind, uint64_t index) {
+    kind_ = kind;
+    index_ = index;
+    name_.reset();
+  }
+
+  std::span<const std::byte> bytes_;
+  size_t at_ = 0;
+  // What the parser is at, for messages.
+  std::string_view kind_ = "header";
+  uint64_t index_ = 0;
+  std::optional<std::string_view> name_;
+
+  uint64_t n_tensors_ = 0;
+  uint64_t n_keys_ = 0;
+  uint64_t alignment_ = kDefaultAlignment;
+  GgufContents contents_;
+};
+
+std::string Parser::subject() const {
+  if (kind_ == "header") return "header";
+  if (!name_) return fmt::format("{} number {}", kind_, index_ + 1);
+  return kind_ == "key" ? fmt::format("key '{}'", printable(*name_))
+                        : fmt::format("tensor {}", printable(*name_));
+}
+
+Error Parser::truncated(uint64_t needed) const {
+  return make_error(Errc::bad_model, "truncated: {} at byte {} needs {} byte{}, {} {} left", subject(), at_,
+                    needed, needed == 1 ? "" : "s", left(), left() == 1 ? "is" : "are");
+}
+
+Result<std::span<const std::byte>> Parser::take(uint64_t size) {
+  if (size > left()) return truncated(size);
+  const auto taken = bytes_.subspan(at_, size);
+  at_ += size;
+  return taken;
+}
+
+template <typename T>
+Result<T> Parser::take_number() {
+  HEADRACE_TRY(const auto bytes, take(sizeof(T)));
+  T value;
+  std::memcpy(&value, bytes.data(), sizeof value);
+  return value;
+}
+
+Result<std::string_view> Parser::take_string(std::string_view what, uint64_t limit) {
+  HEADRACE_TRY(const uint64_t size, take_number<uint64_t>());
+  if (size > limit) {
+    return refuse(Errc::bad_model, "{} at byte {} is {} bytes long, at most {} are accepted", what,
+                  at_ - sizeof size, size, limit);
+  }
+  HEADRACE_TRY(const auto bytes, take(size));
+  return std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+Status Parser::check_count(std::string_view what, uint64_t count, uint64_t limit,
+                           uint64_t min_entry_bytes) const {
+  if (count > limit) {
+    return refuse(Errc::bad_model, "claims {} {}, at most {} are accepted", count, what, limit);
+  }
+  if (count > left() / min_entry_bytes) {
+    return refuse(Errc::bad_model, "truncated: claims {} {}, the {} bytes behind it cannot hold them", count,
+                  what, left());
+  }
+  return {};
+}
+
+Status Parser::read_header() {
+  HEADRACE_TRY(const auto magic, take(kMagic.size()));
+  const std::string_view text(reinterpret_cast<const char*>(magic.data()), magic.size());
+  if (text == kSwappedMagic) return make_error(Errc::unsupported, "big-endian GGUF files are not supported");
+  if (text != kMagic) {
+    return make_error(Errc::bad_model, "not a GGUF file: it begins with '{}', expected '{}'", printable(text),
+                      kMagic);
+  }
+  HEADRACE_TRY(const uint32_t version, take_number<uint32_t>());
+  // A small version number written by a big-endian machine has its value in the upper bytes.
+  if (version != 0 && (version & 0xFFFF) == 0) {
+    return make_error(Errc::unsupported, "big-endian GGUF files are not supported");
+  }
+  if (version < kOldestVersion || version > kNewestVersion) {
+    return make_error(Errc::unsupported, "GGUF version {} is not supported, expected {} or {}", version,
+                      kOldestVersion, kNewestVersion);
+  }
+  contents_.version = version;
+  HEADRACE_TRY(n_tensors_, take_number<uint64_t>());
+  HEADRACE_TRY(n_keys_, take_number<uint64_t>());
+  HEADRACE_RETURN_IF_ERROR(check_count("metadata keys", n_keys_, kMaxMetadataKeys, kMinMetadataEntryBytes));
+  return check_count("tensors", n_tensors_, kMaxTensors, kMinTensorEntryBytes);
+}
+
+Status Parser::read_metadata() {
+  for (uint64_t i = 0; i < n_keys_; ++i) {
+    begin("key", i);
+    HEADRACE_TRY(const std::string_view key, take_string("the name", kMaxNameBytes));
+    name_ = key;
+    HEADRACE_TRY(const GgufValue value, read_value());
+    contents_.entries.push_back({key, value});
+  }
+  return {};
+}
+
+Result<GgufType> Parser::read_type(std::string_view what) {
+  HEADRACE_TRY(const uint32_t number, take_number<uint32_t>());
+  if (number >= kGgufTypes) {
+    return refuse(Errc::bad_model, "{} is number {}, expected less than {}", what, number, kGgufTypes);
+  }
+  return static_cast<GgufType>(number);
+}
+
+Result<GgufValue> Parser::read_value() {
+  HEADRACE_TRY(GgufType type, read_type("the value's type"));
+  const bool is_array = type == GgufType::array;
+  uint64_t count = 1;
+  if (is_array) {
+    HEADRACE_TRY(type, read_type("the elements' type"));
+    if (type == GgufType::array) return refuse(Errc::unsupported, "arrays of arrays are not supported");
+    HEADRACE_TRY(count, take_number<uint64_t>());
+    HEADRACE_RETURN_IF_ERROR(check_count("array elements", count, kMaxArrayElements, stored_bytes_of(type)));
+  }
+  const size_t begin = at_;
+  HEADRACE_RETURN_IF_ERROR(skip_elements(type, count));
+  return GgufValue{type, is_array, count, bytes_.subspan(begin, at_ - begin)};
+}
+
+Status Parser::skip_elements(GgufType type, uint64_t count) {
+  if (type == GgufType::string) {
+    for (uint64_t i = 0; i < count; ++i) {
+      HEADRACE_RETURN_IF_ERROR(take_string("the string", kMaxStringBytes));
+    }
+    return {};
+  }
+  HEADRACE_TRY(const auto bytes, take(count * stored_bytes_of(type)));
+  if (type != GgufType::boolean) return {};
+  const auto bad = std::ranges::find_if(bytes, [](std::byte byte) { return byte > std::byte{1}; });
+  if (bad == bytes.end()) return {};
+  return refuse(Errc::bad_model, "a bool is stored as {}, expected 0 or 1", std::to_integer<int>(*bad));
+}
+
+Status Parser::check_keys() {
+  const auto key_of = [](const GgufEntry& entry) { return entry.key; };
+  contents_.by_key = order_by_name(contents_.entries, key_of);
+  for (size_t i = 1; i < contents_.by_key.size(); ++i) {
+    const std::string_view key = contents_.entries[contents_.by_key[i]].key;
+    if (key == contents_.entries[contents_.by_key[i - 1]].key) {
+      return make_error(Errc::bad_model, "key '{}' stands twice in the metadata", printable(key));
+    }
+  }
+  for (const GgufEntry& entry : contents_.entries) {
+    const uint64_t number = entry.value.is_array ? 0 : entry.value.uint_at(0).value_or(0);
+    if (entry.key == kAlignmentKey) {
+      if (!std::has_single_bit(number) || number < kMinAlignment || number > kMaxAlignment) {
+        return make_error(Errc::bad_model, "key '{}': expected a power of two from {} to {}, found {} {}",
+                          entry.key, kMinAlignment, kMaxAlignment, entry.value.type_text(),
+                          entry.value.text());
+      }
+      alignment_ = number;
+    }
+    if (entry.key == kPartsKey && number > 1) {
+      return make_error(Errc::unsupported, "is one of {} parts of a split model: merge them into one file",
+                        number);
+    }
+  }
+  return {};
+}
+
+Status Parser::read_tensors() {
+  for (uint64_t i = 0; i < n_tensors_; ++i) {
+    begin("tensor", i);
+    GgufTensor tensor{};
+    HEADRACE_TRY(tensor.name, take_string("the name", kMaxNameBytes));
+    name_ = tensor.name;
+    HEADRACE_RETURN_IF_ERROR(read_dims(tensor));
+    HEADRACE_TRY(const uint32_t number, take_number<uint32_t>());
+    const std::optional<DType> type = dtype_from_gguf(number);
+    if (!type)
+      return refuse(Errc::unsupported, "type {}{} is not supported", number, known_type_name(number));
+    tensor.type = *type;
+    HEADRACE_TRY(tensor.offset, take_number<uint64_t>());
+    contents_.tensors.push_back(tensor);
+  }
+  return {};
+}
+
+Status Parser::read_dims(GgufTensor& tensor) {
+  HEADRACE_TRY(tensor.n_dims, take_number<uint32_t>());
+  if (tensor.n_dims == 0 || tensor.n_dims > kMaxGgufDims) {
+    return refuse(Errc::bad_model, "has {} dimensions, expected 1 to {}", tensor.n_dims, kMaxGgufDims);
+  }
+  tensor.dims.fill(1);
+  for (uint32_t d = 0; d < tensor.n_dims; ++d) {
+    HEADRACE_TRY(tensor.dims[d], take_number<uint64_t>());
+    if (tensor.dims[d] == 0) return refuse(Errc::bad_model, "dimension {} is 0", d);
+  }
+  return {};
+}
+
+Status Parser::check_names() {
+  contents_.by_name = order_by_name(contents_.tensors, [](const GgufTensor& tensor) { return tensor.name; });
+  for (size_t i = 1; i < contents_.by_name.size(); ++i) {
+    const std::string_view name = contents_.tensors[contents_.by_name[i]].name;
+    if (name == contents_.tensors[contents_.by_name[i - 1]].name) {
+      return make_error(Errc::bad_model, "tensor {} stands twice in the file", printable(name));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<GgufContents> read_gguf(std::span<const std::byte> bytes) {
+  return Parser(bytes).parse();
+}
+
+}  // namespace headrace

@@ -1,0 +1,333 @@
+#include "ops/cpu/cpu_backend.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "core/checked.h"
+#include "core/threads.h"
+#include "ops/cpu/pack.h"
+#include "ops/cpu/panel.h"
+#include "ops/elementary.h"
+#include "ops/quantise.h"
+
+namespace headrace {
+namespace {
+
+using cpu::kAttendQueries;
+using cpu::kPanelWidth;
+
+// Pointwise work below this many floats is done by the caller: waking a thread costs more.
+constexpr size_t kFloatsPerThread = 8192;
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(cpu::Tier tier, size_t threads) : kernels_(*cpu::kernel_table(tier)), pool_(threads) {}
+
+  std::string name() const override { return fmt::format("cpu {}", cpu::name_of(kernels_.tier)); }
+
+  void upload(void* device, const void* host, size_t bytes) override { std::memcpy(device, host, bytes); }
+  void download(void* host, const void* device, size_t bytes) override { std::memcpy(host, device, bytes); }
+
+  Status prepare(MemoryLedger& ledger, const ScratchNeeds& needs) override {
+    const size_t rows = needs.max_rows;
+    const size_t k = round_up(needs.max_k, 256);
+    attend_floats_ = round_up(cpu::attend_scratch_floats(needs.max_d_head), 16);
+    const size_t quant_bytes = round_up(rows * k, 64);
+    const size_t scale_bytes = round_up(rows * (k / 32) * sizeof(float), 64);
+    const size_t sum_bytes = round_up(rows * (k / 16) * sizeof(int16_t), 64);
+    const size_t panel_bytes = k * kPanelWidth * sizeof(float);
+    const size_t tail_bytes = rows * kPanelWidth * sizeof(float);
+    worker_bytes_ = panel_bytes + tail_bytes + attend_floats_ * sizeof(float);
+    HEADRACE_TRY(scratch_, allocate(ledger, MemoryUse::scratch,
+                                    quant_bytes + scale_bytes + sum_bytes + worker_bytes_ * pool_.threads(), "scratch"));
+    quants_ = scratch_.as<int8_t>();
+    scales_ = scratch_.as<float>(quant_bytes);
+    sums_ = scratch_.as<int16_t>(quant_bytes + scale_bytes);
+    workers_ = scratch_.data() + quant_bytes + scale_bytes + sum_bytes;
+    panel_bytes_ = panel_bytes;
+    max_rows_ = rows;
+    max_k_ = k;
+    return {};
+  }
+
+  size_t packed_bytes(DType type, uint32_t n, uint32_t k) const override {
+    return ceil_div(n, kPanelWidth) * cpu::panel_bytes(type, k);
+  }
+
+  void pack(DType type, uint32_t n, uint32_t k, const std::byte* rows, std::byte* packed) override {
+    const size_t row_bytes = *bytes_of(type, k);
+    pool_.parallel_for(ceil_div(n, kPanelWidth), [&](size_t panel, size_t) {
+      const size_t first = panel * kPanelWidth;
+      cpu::pack_panel(type, k, std::min(kPanelWidth, n - first), rows + first * row_bytes,
+                      packed + panel * cpu::panel_bytes(type, k));
+    });
+  }
+
+  void embed(const int32_t* ids, const Weight& table, float scale, Mat y) override {
+    const size_t panel_bytes = cpu::panel_bytes(table.type, table.k);
+    for_rows(y.rows, y.cols, [&](size_t r) {
+      const auto id = static_cast<size_t>(ids[r]);
+      cpu::decode_panel(table.type, table.data + id / kPanelWidth * panel_bytes, table.k, id % kPanelWidth, 1, y.row(r),
+                        0, 1);
+      for (size_t i = 0; i < y.cols; ++i) y.row(r)[i] *= scale;
+    });
+  }
+
+  void rms_norm(ConstMat x, ConstVec gain, float eps, Mat y) override {
+    for_rows(x.rows, x.cols, [&](size_t r) { kernels_.rms_norm_row(x.row(r), gain.data, eps, y.row(r), x.cols); });
+  }
+
+  void linear(ConstMat x, std::span<const Projection> projections, ActivationNumerics numerics) override {
+    HEADRACE_CHECK(x.rows <= max_rows_ && x.cols <= max_k_);
+    // Projections of one call may differ in type (Q4_K beside Q6_K, Q5_0 beside Q8_0): those with the same
+    // activation group share one quantisation and one parallel loop.
+    for (const size_t group : {size_t{0}, size_t{32}, size_t{256}}) {
+      size_t panels = 0;
+      for (const Projection& p : projections) panels += group_of(p, numerics) == group ? panels_of(p) : 0;
+      if (panels == 0) continue;
+      if (group != 0) quantise(x, group);
+      pool_.parallel_for(panels, [&](size_t task, size_t worker) {
+        for (const Projection& p : projections) {
+          if (group_of(p, numerics) != group) continue;
+          if (task < panels_of(p)) return run_panel(x, p, group, task, worker);
+          task -= panels_of(p);
+        }
+      });
+    }
+  }
+
+  void rope_angles(const uint32_t* positions, ConstVec frequencies, Mat angles) override {
+    const size_t n = frequencies.size;
+    for_rows(angles.rows, 32 * n, [&](size_t r) {
+      for (size_t i = 0; i < n; ++i) {
+        const float angle = static_cast<float>(positions[r]) * frequencies.data[i];
+        const SinCos turn = sincos_f64(static_cast<double>(angle));
+        angles.row(r)[i] = static_cast<float>(turn.cos);
+        angles.row(r)[n + i] = static_cast<float>(turn.sin);
+      }
+    });
+  }
+
+  void rope(RopeStyle style, ConstMat angles, uint32_t d_head, Mat x) override {
+    const auto turn = style == RopeStyle::halves ? kernels_.rope_halves : kernels_.rope_interleaved;
+    for_rows(x.rows, x.cols, [&](size_t r) {
+      for (size_t c = 0; c < x.cols; c += d_head) turn(angles.row(r), angles.cols / 2, x.row(r) + c);
+    });
+  }
+
+  void store_kv(RopeStyle style, ConstMat angles, ConstMat k, ConstMat v, const KvSlot* slots,
+                const KvView& kv) override {
+    const auto turn = style == RopeStyle::halves ? kernels_.rope_halves : kernels_.rope_interleaved;
+    const size_t key_bytes = info_of(kv.key_type).block_bytes;
+    const size_t value_bytes = info_of(kv.value_type).block_bytes;
+    const size_t d = kv.d_head;
+    pool_.parallel_for(threads_for(k.rows, 2 * k.cols) == 1 ? 1 : k.rows, [&](size_t task, size_t worker) {
+      float* key = worker_floats(worker);
+      const size_t end = threads_for(k.rows, 2 * k.cols) == 1 ? k.rows : task + 1;
+      for (size_t r = task; r < end; ++r) {
+        std::byte* page = kv.pages + slots[r].page * kv.page_bytes;
+        for (size_t h = 0; h < kv.n_kv_heads; ++h) {
+          std::copy_n(k.row(r) + h * d, d, key);
+          turn(angles.row(r), angles.cols / 2, key);
+          std::byte* keys = page + kv.key_offset + (h * d * kv.page_tokens + slots[r].slot) * key_bytes;
+          std::byte* values = page + kv.value_offset + (h * kv.page_tokens + slots[r].slot) * d * value_bytes;
+          kernels_.store_floats(kv.key_type, key, d, keys, kv.page_tokens);
+          kernels_.store_floats(kv.value_type, v.row(r) + h * d, d, values, 1);
+        }
+      }
+    });
+  }
+
+  void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale, Mat partials, Mat out) override {
+    const size_t heads = q.cols / kv.d_head;
+    const size_t group = heads / kv.n_kv_heads;
+    size_t tiles = 0;  // of up to kAttendQueries queries of one key head
+    for (uint32_t i = 0; i < plan.n_items; ++i) tiles += tiles_of(plan.items[i], group) * kv.n_kv_heads;
+    pool_.parallel_for(tiles, [&](size_t task, size_t worker) {
+      uint32_t item = 0;
+      while (task >= tiles_of(plan.items[item], group) * kv.n_kv_heads) {
+        task -= tiles_of(plan.items[item++], group) * kv.n_kv_heads;
+      }
+      const size_t item_tiles = tiles_of(plan.items[item], group);
+      attend_tile(q, kv, plan, plan.items[item], task / item_tiles, task % item_tiles, scale, partials, out, worker);
+    });
+    pool_.parallel_for(plan.n_reduces * heads, [&](size_t task, size_t worker) {
+      const AttentionReduce& reduce = plan.reduces[task / heads];
+      const size_t head = task % heads;
+      kernels_.reduce({.partials = partials.row(reduce.first_partial * heads + head),
+                       .stride = heads * partials.stride,
+                       .n_partials = reduce.n_partials,
+                       .first_split = reduce.first_split,
+                       .d_head = kv.d_head,
+                       .out = out.row(reduce.row) + head * kv.d_head,
+                       .scratch = attend_scratch(worker)});
+    });
+  }
+
+  void gated(Activation act, ConstMat gate, ConstMat up, Mat y) override {
+    const auto kernel = act == Activation::silu ? kernels_.silu_row : kernels_.gelu_tanh_row;
+    for_rows(y.rows, 4 * y.cols, [&](size_t r) { kernel(gate.row(r), up.row(r), y.row(r), y.cols); });
+  }
+
+  void add(Mat x, ConstMat y) override {
+    for_rows(x.rows, x.cols, [&](size_t r) { kernels_.add_row(x.row(r), y.row(r), x.cols); });
+  }
+
+  void gather_rows(ConstMat x, const uint32_t* rows, Mat y) override {
+    for (size_t i = 0; i < y.rows; ++i) std::memcpy(y.row(i), x.row(rows[i]), y.cols * sizeof(float));
+  }
+
+  void log_sum_exp(ConstMat logits, double* out) override {
+    for_rows(logits.rows, 4 * logits.cols, [&](size_t r) {
+      const float largest = kernels_.max_row(logits.row(r), logits.cols);
+      out[r] = static_cast<double>(largest) + log_f64(kernels_.sum_exp_row(logits.row(r), logits.cols, largest));
+    });
+  }
+
+  void argmax(ConstMat logits, int32_t* out) override {
+    for_rows(logits.rows, logits.cols, [&](size_t r) {
+      const float* row = logits.row(r);
+      const float largest = kernels_.max_row(row, logits.cols);
+      size_t best = 0;
+      while (best < logits.cols && row[best] != largest) ++best;
+      out[r] = static_cast<int32_t>(best < logits.cols ? best : 0);  // all NaN: 0
+    });
+  }
+
+ protected:
+  // Anonymous maps are zero, page-aligned, and take memory only when touched; large ones ask for huge pages.
+  std::byte* allocate_bytes(size_t bytes) override {
+    void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (data == MAP_FAILED) return nullptr;
+    ::madvise(data, bytes, MADV_HUGEPAGE);
+    return static_cast<std::byte*>(data);
+  }
+  void free_bytes(std::byte* data, size_t bytes) override { ::munmap(data, bytes); }
+
+ private:
+  static size_t group_of(const Projection& p, ActivationNumerics numerics) {
+    const DType type = p.linear->weight.type;
+    return info_of(type).quantised && numerics == ActivationNumerics::int8 ? activation_group(type) : 0;
+  }
+  static size_t panels_of(const Projection& p) { return ceil_div(p.linear->weight.n, kPanelWidth); }
+  static size_t tiles_of(const AttentionItem& item, size_t group) {
+    return ceil_div(item.n_rows * group, kAttendQueries);
+  }
+
+  size_t threads_for(size_t rows, size_t floats_per_row) const {
+    return std::clamp<size_t>(rows * floats_per_row / kFloatsPerThread, 1, std::min(rows, pool_.threads()));
+  }
+
+  // Calls body(row) for every row, in contiguous parts.
+  template <typename F>
+  void for_rows(size_t rows, size_t floats_per_row, F body) {
+    if (rows == 0) return;
+    const size_t parts = threads_for(rows, floats_per_row);
+    pool_.parallel_for(parts, [&](size_t part, size_t) {
+      for (size_t r = rows * part / parts; r < rows * (part + 1) / parts; ++r) body(r);
+    });
+  }
+
+  std::byte* worker_scratch(size_t worker) const { return workers_ + worker * worker_bytes_; }
+  float* worker_floats(size_t worker) const { return reinterpret_cast<float*>(worker_scratch(worker)); }
+  float* attend_scratch(size_t worker) const {
+    return reinterpret_cast<float*>(worker_scratch(worker) + worker_bytes_) - attend_floats_;
+  }
+
+  void quantise(ConstMat x, size_t group) {
+    for_rows(x.rows, 2 * x.cols, [&](size_t r) {
+      kernels_.quantise_row(x.row(r), x.cols, group, quants_ + r * x.cols, scales_ + r * (x.cols / group),
+                            sums_ + r * (x.cols / 16));
+    });
+  }
+
+  void run_panel(ConstMat x, const Projection& p, size_t group, size_t panel, size_t worker) {
+    const Weight& w = p.linear->weight;
+    const size_t columns = std::min(kPanelWidth, w.n - panel * kPanelWidth);
+    // A panel that hangs over the matrix's edge writes its 16 columns to scratch first.
+    float* tail = worker_floats(worker) + panel_bytes_ / sizeof(float);
+    const bool whole = columns == kPanelWidth;
+    cpu::LinearTask task = {.type = w.type,
+                            .panel = w.data + panel * cpu::panel_bytes(w.type, w.k),
+                            .k = w.k,
+                            .rows = x.rows,
+                            .quants = quants_,
+                            .scales = scales_,
+                            .sums = sums_,
+                            .quant_stride = x.cols,
+                            .scale_stride = group == 0 ? 0 : x.cols / group,
+                            .sum_stride = x.cols / 16,
+                            .x = x.data,
+                            .x_stride = x.stride,
+                            .y = whole ? p.y.data + panel * kPanelWidth : tail,
+                            .y_stride = whole ? p.y.stride : kPanelWidth};
+    if (group != 0) {
+      kernels_.linear_quantised(task);
+    } else {
+      if (info_of(w.type).quantised) {
+        cpu::decode_panel(w.type, task.panel, w.k, 0, kPanelWidth, worker_floats(worker), 1, kPanelWidth);
+        task.type = DType::F32;
+        task.panel = worker_scratch(worker);
+      }
+      kernels_.linear_float(task);
+    }
+    const float* bias = p.linear->bias.data == nullptr ? nullptr : p.linear->bias.data + panel * kPanelWidth;
+    for (size_t r = 0; (!whole || bias != nullptr) && r < x.rows; ++r) {
+      float* y = p.y.row(r) + panel * kPanelWidth;
+      for (size_t c = 0; c < columns; ++c) {
+        const float value = whole ? y[c] : tail[r * kPanelWidth + c];
+        y[c] = bias == nullptr ? value : value + bias[c];
+      }
+    }
+  }
+
+  void attend_tile(ConstMat q, const KvView& kv, const AttentionPlan& plan, const AttentionItem& item, size_t kv_head,
+                   size_t tile, float scale, Mat partials, Mat out, size_t worker) {
+    const size_t heads = q.cols / kv.d_head;
+    const size_t group = heads / kv.n_kv_heads;
+    const size_t first = tile * kAttendQueries;
+    cpu::AttendTask task = {};
+    task.kv = &kv;
+    task.kv_head = kv_head;
+    task.runs = plan.runs + item.first_run;
+    task.n_runs = item.n_runs;
+    task.n_queries = std::min(kAttendQueries, item.n_rows * group - first);
+    task.partial_stride = heads * partials.stride;
+    task.scale = scale;
+    task.scratch = attend_scratch(worker);
+    for (size_t i = 0; i < task.n_queries; ++i) {
+      const AttentionItemRow& row = plan.item_rows[item.first_row + (first + i) / group];
+      const size_t head = kv_head * group + (first + i) % group;
+      task.q[i] = q.row(row.row) + head * kv.d_head;
+      task.begin[i] = row.begin;
+      task.end[i] = row.end;
+      task.partials = row.partial != kWhole;
+      task.out[i] = task.partials ? partials.row(row.partial * heads + head) : out.row(row.row) + head * kv.d_head;
+    }
+    kernels_.attend(task);
+  }
+
+  const cpu::KernelTable& kernels_;
+  ThreadPool pool_;
+  DeviceBuffer scratch_;
+  int8_t* quants_ = nullptr;
+  float* scales_ = nullptr;
+  int16_t* sums_ = nullptr;
+  std::byte* workers_ = nullptr;
+  size_t worker_bytes_ = 0;
+  size_t panel_bytes_ = 0;
+  size_t attend_floats_ = 0;
+  size_t max_rows_ = 0;
+  size_t max_k_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend(cpu::Tier tier, size_t threads) {
+  return std::make_unique<CpuBackend>(tier, threads);
+}
+
+}  // namespace headrace

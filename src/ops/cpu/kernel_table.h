@@ -1,0 +1,104 @@
+// The kernels of one instruction set, as a table of functions on plain data. Each tier (tier_portable.cpp,
+// tier_avx2.cpp, tier_avx512.cpp) compiles the same headers below kernels/ with its own flags, in its own
+// namespace; nothing inline is shared between tiers, not even from the standard library, or one tier's
+// instructions would reach machines that lack them when the linker merges copies. Kernels run in one thread;
+// cpu_backend.cpp spreads rows, panels and heads over threads.
+//
+// This header is included by every tier: plain data only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "ops/kv.h"
+#include "tensor/dtype.h"
+
+namespace headrace::cpu {
+
+enum class Tier : uint8_t { portable, avx2, avx512, amx };
+inline constexpr size_t kTiers = 4;
+
+/// Outputs that a weight panel holds (see panel.h for the layouts).
+inline constexpr size_t kPanelWidth = 16;
+
+/// One panel of a linear, for all rows: y[r][0 .. 16) = x[r] . w. y has room for 16 columns.
+struct LinearTask {
+  DType type;
+  const std::byte* panel;
+  size_t k;
+  size_t rows;
+  // Quantised weights: int8 activations, a scale per activation group, and sums of 16 neighbours.
+  const int8_t* quants;
+  const float* scales;
+  const int16_t* sums;
+  size_t quant_stride;  // elements between rows
+  size_t scale_stride;
+  size_t sum_stride;
+  // Float weights.
+  const float* x;
+  size_t x_stride;
+  float* y;
+  size_t y_stride;
+};
+
+/// Queries of one key head over the keys of one item. A query is a row of q for one of its heads.
+inline constexpr size_t kAttendQueries = 8;
+struct AttendTask {
+  const KvView* kv;
+  size_t kv_head;
+  const KvRun* runs;
+  size_t n_runs;
+  size_t n_queries;
+  const float* q[kAttendQueries];
+  uint32_t begin[kAttendQueries];
+  uint32_t end[kAttendQueries];
+  // Per query: the output (d_head floats), or, if `partials` is set, its first partial result; the next split's
+  // is partial_stride floats on.
+  float* out[kAttendQueries];
+  bool partials;
+  size_t partial_stride;
+  float scale;
+  float* scratch;  // attend_scratch_floats(d_head), 64-byte aligned
+};
+inline constexpr size_t attend_scratch_floats(size_t d_head) {
+  return kAttendQueries * (3 * (d_head + 16) + kBlockPositions) + 16;
+}
+
+struct ReduceTask {
+  const float* partials;  // first partial result
+  size_t stride;          // floats to the next split's
+  size_t n_partials;
+  size_t first_split;
+  size_t d_head;
+  float* out;
+  float* scratch;  // attend_scratch_floats(d_head)
+};
+
+struct KernelTable {
+  Tier tier;
+  /// Group by group as quantise_group(); sums[i] = sum of quants [16 i, 16 i + 16). k is a multiple of group.
+  void (*quantise_row)(const float* x, size_t k, size_t group, int8_t* quants, float* scales, int16_t* sums);
+  void (*linear_quantised)(const LinearTask&);
+  void (*linear_float)(const LinearTask&);
+  void (*rms_norm_row)(const float* x, const float* gain, float eps, float* y, size_t n);
+  void (*silu_row)(const float* gate, const float* up, float* y, size_t n);
+  void (*gelu_tanh_row)(const float* gate, const float* up, float* y, size_t n);
+  void (*add_row)(float* x, const float* y, size_t n);
+  /// One head in place; `angles` holds n cosines, then n sines.
+  void (*rope_halves)(const float* angles, size_t n, float* x);
+  void (*rope_interleaved)(const float* angles, size_t n, float* x);
+  void (*store_floats)(DType type, const float* x, size_t n, std::byte* out, size_t out_step);
+  void (*attend)(const AttendTask&);
+  void (*reduce)(const ReduceTask&);
+  float (*max_row)(const float* x, size_t n);
+  /// sum(exp(x[i] - largest)), blocks of 1024 added in double.
+  double (*sum_exp_row)(const float* x, size_t n, float largest);
+};
+
+/// Null where the tier is not built.
+const KernelTable* kernel_table(Tier tier);
+const KernelTable& portable_kernels();
+const KernelTable& avx2_kernels();
+const KernelTable& avx512_kernels();
+
+}  // namespace headrace::cpu

@@ -1,0 +1,358 @@
+// Attention of up to eight queries of one key head over one item's keys.
+//
+// Contract (docs/numerics.md, "Attention"): blocks of 64 positions, online softmax a block at a time; a score is
+// R0's chain over d; values are added in order of position; keys that a query does not see are skipped, never
+// multiplied. Splits of 512 fold left inside spans of 4096, spans fold left. Which slot of which page holds a
+// position is invisible in the bits.
+// Layout: keys [d][page_tokens], so a vector holds 16 neighbouring slots; values [page_tokens][d].
+// Bound: the block's keys and values (32 KiB at d = 64, f32) stay in L1 while all queries use them.
+#pragma once
+
+namespace headrace::cpu::HEADRACE_TIER {
+
+constexpr float kMinusInfinity = -__builtin_inff();
+
+static inline V16 load_typed(DType type, const std::byte* p, size_t index) {
+  if (type == DType::F32) return load(reinterpret_cast<const float*>(p) + index);
+  if (type == DType::F16) return load_f16(reinterpret_cast<const uint16_t*>(p) + index);
+  return load_bf16(reinterpret_cast<const uint16_t*>(p) + index);
+}
+static inline float get_typed(DType type, const std::byte* p, size_t index) {
+  if (type == DType::F32) return reinterpret_cast<const float*>(p)[index];
+  const uint16_t bits = reinterpret_cast<const uint16_t*>(p)[index];
+  if (type == DType::F16) return one_half_to_float(bits);
+  const uint32_t wide = static_cast<uint32_t>(bits) << 16;
+  float value;
+  __builtin_memcpy(&value, &wide, 4);
+  return value;
+}
+
+// Running softmax state: weighted values, maximum, sum. In memory: d floats, m, l.
+struct State {
+  float* o;
+  size_t d;
+  float& m() const { return o[d]; }
+  float& l() const { return o[d + 1]; }
+};
+static inline void copy_state(State to, State from) { __builtin_memcpy(to.o, from.o, (from.d + 2) * sizeof(float)); }
+
+template <typename F>
+static inline void for_chunks(size_t d, F f) {
+  for (size_t i = 0; i < d; i += 16) f(i, d - i < 16 ? d - i : 16);
+}
+
+// a = merge(a, b).
+static void merge(State a, State b) {
+  const float m = a.m() > b.m() ? a.m() : b.m();
+  const V16 scale_a = exp(set1(a.m() - m));
+  const V16 scale_b = exp(set1(b.m() - m));
+  for_chunks(a.d, [&](size_t i, size_t n) {
+    store_n(a.o + i, fma(load_n(a.o + i, n), scale_a, mul(load_n(b.o + i, n), scale_b)), n);
+  });
+  float l[16];
+  store(l, fma(set1(a.l()), scale_a, mul(set1(b.l()), scale_b)));
+  a.l() = l[0];
+  a.m() = m;
+}
+
+// The left fold over splits and spans of one query.
+struct Fold {
+  State span;
+  State total;
+  size_t span_number = 0;
+  bool has_span = false;
+  bool has_total = false;
+
+  void close_span() {
+    if (!has_span) return;
+    if (has_total) merge(total, span);
+    else copy_state(total, span);
+    has_total = true;
+    has_span = false;
+  }
+  void add(size_t split, State partial) {
+    const size_t number = split / (kSpanPositions / kSplitPositions);
+    if (has_span && number != span_number) close_span();
+    if (has_span) merge(span, partial);
+    else copy_state(span, partial);
+    has_span = true;
+    span_number = number;
+  }
+  void finish(float* out) {
+    close_span();
+    if (!has_total) return;
+    const V16 inverse = set1(1.0F / total.l());
+    for_chunks(total.d, [&](size_t i, size_t n) { store_n(out + i, mul(load_n(total.o + i, n), inverse), n); });
+  }
+};
+
+// Scores of Q queries against V vectors of 16 slots, from slot `slot` on (a multiple of 16).
+template <int Q, int V>
+static inline void score_slots(const AttendTask& t, size_t first, const std::byte* keys, size_t slot,
+                               float (*out)[Q][16 * V]) {
+  const size_t d = t.kv->d_head;
+  const size_t page_tokens = t.kv->page_tokens;
+  TreeSums<Q * V> sums((d + 63) / 64);
+  for (size_t begin = 0; begin < d; begin += 64) {
+    const size_t end = begin + 64 < d ? begin + 64 : d;
+    V16 acc[Q * V];
+    for (int i = 0; i < Q * V; ++i) acc[i] = set1(0.0F);
+    for (size_t i = begin; i < end; ++i) {
+      V16 k[V];
+      for (int v = 0; v < V; ++v) k[v] = load_typed(t.kv->key_type, keys, i * page_tokens + slot + 16 * static_cast<size_t>(v));
+      for (int q = 0; q < Q; ++q) {
+        const V16 x = set1(t.q[first + static_cast<size_t>(q)][i]);
+        for (int v = 0; v < V; ++v) acc[q * V + v] = fma(x, k[v], acc[q * V + v]);
+      }
+    }
+    sums.add(acc);
+  }
+  for (int q = 0; q < Q; ++q) {
+    for (int v = 0; v < V; ++v) store(&(*out)[q][16 * v], mul(sums.total(q * V + v), set1(t.scale)));
+  }
+}
+
+// The block at hand: where each position's key and value stand.
+struct Block {
+  uint32_t base;                            // first position
+  uint64_t held;                            // positions for which there is a key
+  const std::byte* values[kBlockPositions]; // row of the position, where held
+};
+
+static inline size_t element_bytes(DType type) { return type == DType::F32 ? 4 : 2; }
+
+// Scores for queries [first, first + Q) of run slots [slot, slot + count), which hold positions from base +
+// offset on.
+template <int Q>
+static void score_run(const AttendTask& t, size_t first, const std::byte* keys, size_t slot, size_t count,
+                      size_t offset, float* scores) {
+  if (slot % 64 == 0 && count == 64 && offset == 0) {
+    float out[Q][64];
+    score_slots<Q, 4>(t, first, keys, slot, &out);
+    for (int q = 0; q < Q; ++q) {
+      __builtin_memcpy(scores + (first + static_cast<size_t>(q)) * kBlockPositions, out[q], sizeof out[q]);
+    }
+    return;
+  }
+  for (size_t at = slot / 16 * 16; at < slot + count; at += 16) {
+    float out[Q][16];
+    score_slots<Q, 1>(t, first, keys, at, &out);
+    const size_t begin = at < slot ? slot : at;
+    const size_t end = at + 16 < slot + count ? at + 16 : slot + count;
+    for (int q = 0; q < Q; ++q) {
+      float* row = scores + (first + static_cast<size_t>(q)) * kBlockPositions + offset;
+      for (size_t s = begin; s < end; ++s) row[s - slot] = out[q][s - at];
+    }
+  }
+}
+
+static void score_all(const AttendTask& t, const std::byte* keys, size_t slot, size_t count, size_t offset,
+                      float* scores) {
+  size_t first = 0;
+  for (; first + kQueryTile <= t.n_queries; first += kQueryTile) {
+    score_run<kQueryTile>(t, first, keys, slot, count, offset, scores);
+  }
+  for (; first < t.n_queries; ++first) score_run<1>(t, first, keys, slot, count, offset, scores);
+}
+
+static inline uint64_t bits_below(uint32_t n) { return n >= 64 ? ~uint64_t{0} : (uint64_t{1} << n) - 1; }
+
+// Positions of the block that query q sees.
+static inline uint64_t seen(const AttendTask& t, size_t q, const Block& block) {
+  const uint32_t end = t.end[q] > block.base ? t.end[q] - block.base : 0;
+  const uint32_t begin = t.begin[q] > block.base ? t.begin[q] - block.base : 0;
+  return block.held & bits_below(end) & ~bits_below(begin);
+}
+
+// scores -> exponentials; updates m and l; returns the factor for the values so far.
+static inline float softmax_block(uint64_t bits, float* p, State state) {
+  V16 v[4];
+  V16 largest = set1(kMinusInfinity);
+  for (int i = 0; i < 4; ++i) {
+    v[i] = keep_bits(load(p + 16 * i), static_cast<uint32_t>(bits >> (16 * i)) & 0xFFFF, kMinusInfinity);
+    largest = max(v[i], largest);
+  }
+  const float block_max = fold_max(largest);
+  const float m = block_max > state.m() ? block_max : state.m();
+  for (int i = 0; i < 4; ++i) {
+    v[i] = keep_bits(exp(sub(v[i], set1(m))), static_cast<uint32_t>(bits >> (16 * i)) & 0xFFFF, 0.0F);
+    store(p + 16 * i, v[i]);
+  }
+  const float sum = fold_add(add(add(v[0], v[1]), add(v[2], v[3])));
+  const float rescale = exp_one(state.m() - m);
+  state.l() = __builtin_fmaf(state.l(), rescale, sum);
+  state.m() = m;
+  return rescale;
+}
+
+// o = o * rescale + p * values over the positions in `bits`, Q queries at once, 16 C columns at a time.
+template <int Q, int C>
+static inline void add_columns(DType type, const Block& block, uint64_t bits, const float* p, const float* rescale,
+                               float* const* o, size_t column) {
+  V16 acc[Q][C];
+  for (int q = 0; q < Q; ++q) {
+    for (int c = 0; c < C; ++c) acc[q][c] = mul(load(o[q] + column + 16 * c), set1(rescale[q]));
+  }
+  for (uint64_t left = bits; left != 0; left &= left - 1) {
+    const int j = __builtin_ctzll(left);
+    V16 value[C];
+    for (int c = 0; c < C; ++c) value[c] = load_typed(type, block.values[j], column + 16 * static_cast<size_t>(c));
+    for (int q = 0; q < Q; ++q) {
+      const V16 weight = set1(p[static_cast<size_t>(q) * kBlockPositions + static_cast<size_t>(j)]);
+      for (int c = 0; c < C; ++c) acc[q][c] = fma(weight, value[c], acc[q][c]);
+    }
+  }
+  for (int q = 0; q < Q; ++q) {
+    for (int c = 0; c < C; ++c) store(o[q] + column + 16 * c, acc[q][c]);
+  }
+}
+
+template <int Q>
+static void add_values(DType type, size_t d, const Block& block, uint64_t bits, const float* p,
+                       const float* rescale, float* const* o) {
+  size_t column = 0;
+  for (; column + 64 <= d; column += 64) add_columns<Q, 4>(type, block, bits, p, rescale, o, column);
+  for (; column + 16 <= d; column += 16) add_columns<Q, 1>(type, block, bits, p, rescale, o, column);
+  for (; column < d; ++column) {
+    for (int q = 0; q < Q; ++q) {
+      float acc = o[q][column] * rescale[q];
+      for (uint64_t left = bits; left != 0; left &= left - 1) {
+        const int j = __builtin_ctzll(left);
+        acc = __builtin_fmaf(p[static_cast<size_t>(q) * kBlockPositions + static_cast<size_t>(j)],
+                             get_typed(type, block.values[j], column), acc);
+      }
+      o[q][column] = acc;
+    }
+  }
+}
+
+static void finish_block(const AttendTask& t, const Block& block, float* scores, State* states) {
+  float rescale[kAttendQueries];
+  float* o[kAttendQueries];
+  uint64_t bits[kAttendQueries];
+  for (size_t q = 0; q < t.n_queries; ++q) {
+    bits[q] = seen(t, q, block);
+    o[q] = states[q].o;
+    if (bits[q] != 0) rescale[q] = softmax_block(bits[q], scores + q * kBlockPositions, states[q]);
+  }
+  for (size_t q = 0; q < t.n_queries;) {
+    // Neighbours that see the same positions share each load of a value.
+    bool tile = q + kQueryTile <= t.n_queries;
+    for (size_t i = 1; tile && i < kQueryTile; ++i) tile = bits[q + i] == bits[q];
+    const float* p = scores + q * kBlockPositions;
+    if (bits[q] != 0 && tile) add_values<kQueryTile>(t.kv->value_type, t.kv->d_head, block, bits[q], p, rescale + q, o + q);
+    if (bits[q] != 0 && !tile) add_values<1>(t.kv->value_type, t.kv->d_head, block, bits[q], p, rescale + q, o + q);
+    q += tile ? kQueryTile : 1;
+  }
+}
+
+static inline void clear_state(State state) {
+  for (size_t i = 0; i < state.d; ++i) state.o[i] = 0.0F;
+  state.m() = kMinusInfinity;
+  state.l() = 0.0F;
+}
+
+// Walks the runs block by block: scores each run's part of a block as it comes, finishes the block when the next
+// run's keys lie beyond it, and the split when the block was its last.
+struct Walk {
+  const AttendTask& t;
+  float* scores;
+  State state[kAttendQueries];
+  Fold fold[kAttendQueries];
+  float* partial[kAttendQueries];
+  Block block;
+  bool open = false;
+
+  explicit Walk(const AttendTask& task) : t(task), scores(task.scratch) {
+    const size_t d = t.kv->d_head;
+    float* next = scores + kAttendQueries * kBlockPositions;
+    for (size_t q = 0; q < t.n_queries; ++q) {
+      state[q] = {next, d};
+      fold[q].span = {next + d + 16, d};
+      fold[q].total = {next + 2 * (d + 16), d};
+      next += 3 * (d + 16);
+      partial[q] = t.out[q];
+      clear_state(state[q]);
+    }
+  }
+
+  void close_split(size_t split) {
+    for (size_t q = 0; q < t.n_queries; ++q) {
+      if (state[q].m() == kMinusInfinity) continue;  // no key of this split was seen
+      if (t.partials) {
+        copy_state({partial[q], state[q].d}, state[q]);
+        partial[q] += t.partial_stride;
+      } else {
+        fold[q].add(split, state[q]);
+      }
+      clear_state(state[q]);
+    }
+  }
+
+  void move_to(uint32_t base) {
+    if (open && block.base == base) return;
+    if (open) {
+      finish_block(t, block, scores, state);
+      if (block.base / kSplitPositions != base / kSplitPositions) close_split(block.base / kSplitPositions);
+    }
+    block.base = base;
+    block.held = 0;
+    open = true;
+  }
+
+  void add_run(const KvRun& run, uint32_t begin, uint32_t end) {
+    const KvView& kv = *t.kv;
+    const std::byte* page = kv.pages + run.page * kv.page_bytes;
+    const size_t head_elements = size_t{kv.d_head} * kv.page_tokens;
+    const std::byte* keys = page + kv.key_offset + t.kv_head * head_elements * element_bytes(kv.key_type);
+    const size_t row_bytes = kv.d_head * element_bytes(kv.value_type);
+    const std::byte* values = page + kv.value_offset + t.kv_head * kv.page_tokens * row_bytes;
+    uint32_t position = run.position > begin ? run.position : begin;
+    const uint32_t run_end = run.position + run.count < end ? run.position + run.count : end;
+    while (position < run_end) {
+      const uint32_t base = position / kBlockPositions * kBlockPositions;
+      move_to(base);
+      const uint32_t stop = base + kBlockPositions < run_end ? base + kBlockPositions : run_end;
+      const uint32_t count = stop - position;
+      const uint32_t slot = run.slot + (position - run.position);
+      const uint32_t offset = position - base;
+      score_all(t, keys, slot, count, offset, scores);
+      block.held |= (bits_below(count)) << offset;
+      for (uint32_t j = 0; j < count; ++j) block.values[offset + j] = values + (slot + j) * row_bytes;
+      position = stop;
+    }
+  }
+
+  void finish() {
+    if (!open) return;
+    finish_block(t, block, scores, state);
+    close_split(block.base / kSplitPositions);
+    if (t.partials) return;
+    for (size_t q = 0; q < t.n_queries; ++q) fold[q].finish(t.out[q]);
+  }
+};
+
+static void attend(const AttendTask& t) {
+  uint32_t begin = t.begin[0];
+  uint32_t end = t.end[0];
+  for (size_t q = 1; q < t.n_queries; ++q) {
+    begin = t.begin[q] < begin ? t.begin[q] : begin;
+    end = t.end[q] > end ? t.end[q] : end;
+  }
+  Walk walk(t);
+  for (size_t i = 0; i < t.n_runs; ++i) walk.add_run(t.runs[i], begin, end);
+  walk.finish();
+}
+
+static void reduce(const ReduceTask& t) {
+  Fold fold;
+  fold.span = {t.scratch, t.d_head};
+  fold.total = {t.scratch + t.d_head + 16, t.d_head};
+  // merge() only reads its second argument.
+  for (size_t i = 0; i < t.n_partials; ++i) {
+    fold.add(t.first_split + i, {const_cast<float*>(t.partials + i * t.stride), t.d_head});
+  }
+  fold.finish(t.out);
+}
+
+}  // namespace headrace::cpu::HEADRACE_TIER

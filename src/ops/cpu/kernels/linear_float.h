@@ -1,0 +1,78 @@
+// Linear with float weights, one panel of 16 outputs at a time.
+//
+// Contract (docs/numerics.md, "Float weights"): segments of 64 inputs, acc = fma(w, x, acc) from +0 in order of
+// k; segment sums combine by R0's tree. Layout: panel [k][16] in the stored type.
+// Bound: one row reads each weight once (memory); many rows are FMA-bound. The FMA's latency is hidden by
+// independent chains: rows times segments, always kFloatTile of them, so tiles of one row take eight segments.
+#pragma once
+
+namespace headrace::cpu::HEADRACE_TIER {
+
+struct WeightF32 {
+  static constexpr size_t bytes = 4;
+  static V16 get(const std::byte* p) { return load(reinterpret_cast<const float*>(p)); }
+};
+struct WeightF16 {
+  static constexpr size_t bytes = 2;
+  static V16 get(const std::byte* p) { return load_f16(reinterpret_cast<const uint16_t*>(p)); }
+};
+struct WeightBF16 {
+  static constexpr size_t bytes = 2;
+  static V16 get(const std::byte* p) { return load_bf16(reinterpret_cast<const uint16_t*>(p)); }
+};
+
+// Adds S whole segments for R rows, from input `begin` on.
+template <typename Format, int R, int S>
+static void float_segments(const LinearTask& t, size_t row, size_t begin, TreeSums<R>& sums) {
+  V16 acc[S][R];
+  for (int s = 0; s < S; ++s) {
+    for (int r = 0; r < R; ++r) acc[s][r] = set1(0.0F);
+  }
+  const float* x = t.x + row * t.x_stride + begin;
+  const std::byte* p = t.panel + begin * 16 * Format::bytes;
+  for (size_t i = 0; i < 64; ++i) {
+    for (int s = 0; s < S; ++s) {
+      const size_t k = static_cast<size_t>(s) * 64 + i;
+      const V16 w = Format::get(p + k * 16 * Format::bytes);
+      for (int r = 0; r < R; ++r) acc[s][r] = fma(w, set1(x[static_cast<size_t>(r) * t.x_stride + k]), acc[s][r]);
+    }
+  }
+  for (int s = 0; s < S; ++s) sums.add(acc[s]);
+}
+
+template <typename Format, int R>
+static void float_rows(const LinearTask& t, size_t row) {
+  constexpr int S = kFloatTile / R;
+  TreeSums<R> sums((t.k + 63) / 64);
+  size_t begin = 0;
+  for (; begin + 64 * S <= t.k; begin += 64 * S) float_segments<Format, R, S>(t, row, begin, sums);
+  for (; begin + 64 <= t.k; begin += 64) float_segments<Format, R, 1>(t, row, begin, sums);
+  if (begin < t.k) {
+    V16 acc[R];
+    for (int r = 0; r < R; ++r) acc[r] = set1(0.0F);
+    for (size_t k = begin; k < t.k; ++k) {
+      const V16 w = Format::get(t.panel + k * 16 * Format::bytes);
+      for (int r = 0; r < R; ++r) {
+        acc[r] = fma(w, set1(t.x[(row + static_cast<size_t>(r)) * t.x_stride + k]), acc[r]);
+      }
+    }
+    sums.add(acc);
+  }
+  for (int r = 0; r < R; ++r) store(t.y + (row + static_cast<size_t>(r)) * t.y_stride, sums.total(r));
+}
+
+template <typename Format>
+static void float_panel(const LinearTask& t) {
+  size_t row = 0;
+  for (; row + kFloatTile <= t.rows; row += kFloatTile) float_rows<Format, kFloatTile>(t, row);
+  for (; row + 2 <= t.rows; row += 2) float_rows<Format, 2>(t, row);
+  for (; row < t.rows; ++row) float_rows<Format, 1>(t, row);
+}
+
+static void linear_float(const LinearTask& t) {
+  if (t.type == DType::F32) return float_panel<WeightF32>(t);
+  if (t.type == DType::F16) return float_panel<WeightF16>(t);
+  return float_panel<WeightBF16>(t);
+}
+
+}  // namespace headrace::cpu::HEADRACE_TIER

@@ -1,0 +1,24 @@
+// The last header of a tier: its table.
+#pragma once
+
+namespace headrace::cpu::HEADRACE_TIER {
+
+static constexpr KernelTable kTable = {
+    .tier = Tier::HEADRACE_TIER,
+    .quantise_row = quantise_row,
+    .linear_quantised = linear_quantised,
+    .linear_float = linear_float,
+    .rms_norm_row = rms_norm_row,
+    .silu_row = silu_row,
+    .gelu_tanh_row = gelu_tanh_row,
+    .add_row = add_row,
+    .rope_halves = rope_halves,
+    .rope_interleaved = rope_interleaved,
+    .store_floats = store_floats,
+    .attend = attend,
+    .reduce = reduce,
+    .max_row = max_row,
+    .sum_exp_row = sum_exp_row,
+};
+
+}  // namespace headrace::cpu::HEADRACE_TIER

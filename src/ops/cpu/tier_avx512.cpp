@@ -1,0 +1,21 @@
+// Compiled with this tier's instruction set (CMakeLists.txt). Include nothing with inline functions beyond these.
+#define HEADRACE_TIER avx512
+
+#include "ops/cpu/kernel_table.h"
+#include "ops/cpu/panel.h"
+
+#include "ops/cpu/kernels/vec_avx512.h"
+
+#include "ops/cpu/kernels/elementary.h"
+#include "ops/cpu/kernels/tree_sum.h"
+
+#include "ops/cpu/kernels/attention.h"
+#include "ops/cpu/kernels/linear_float.h"
+#include "ops/cpu/kernels/linear_quantised.h"
+#include "ops/cpu/kernels/rows.h"
+
+#include "ops/cpu/kernels/table.h"
+
+const headrace::cpu::KernelTable& headrace::cpu::avx512_kernels() {
+  return avx512::kTable;
+}

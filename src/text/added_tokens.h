@@ -1,0 +1,54 @@
+// Tokens that are found in the text by their whole spelling: control tokens and user-defined ones.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "core/result.h"
+#include "text/vocabulary.h"
+
+namespace headrace {
+
+/// Longest spelling of a control or user-defined token: it bounds the work per byte of text.
+inline constexpr size_t kMaxAddedTokenBytes = 1024;
+
+/// Bytes [begin, end) of a text.
+struct TextRange {
+  size_t begin;
+  size_t end;
+};
+
+struct AddedTokenMatch {
+  TextRange range;
+  TokenId id;
+};
+
+/// Immutable, so safe to read from several threads.
+class AddedTokens {
+ public:
+  /// Fails with unsupported if a spelling is longer than kMaxAddedTokenBytes.
+  static Result<AddedTokens> create(const Vocabulary& vocabulary);
+
+  /// The matches in `text` from left to right, not overlapping; of several that begin at one byte the
+  /// longest. A control token matches only inside one of the `trusted` ranges (ascending, apart from each
+  /// other).
+  std::vector<AddedTokenMatch> find(std::string_view text, std::span<const TextRange> trusted) const;
+
+ private:
+  struct Node {
+    TokenId id = -1;  // of the token that ends here, if any
+    bool control = false;
+  };
+  const Node* longest_match(std::string_view text, size_t begin, size_t trusted_end, size_t& end) const;
+
+  std::vector<Node> nodes_{Node{}};
+  std::unordered_map<uint64_t, uint32_t> edges_;  // node << 8 | byte -> node
+  std::array<bool, 256> begins_token_{};
+};
+
+}  // namespace headrace

@@ -1,0 +1,166 @@
+#include "text/vocabulary.h"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <utility>
+
+#include "core/file.h"
+#include "text/byte_alphabet.h"
+
+namespace headrace {
+namespace {
+
+struct NamedId {
+  std::string_view key;
+  std::optional<TokenId> id;
+};
+
+Status check_id(const NamedId& named, size_t vocab_size) {
+  if (!named.id || (*named.id >= 0 && static_cast<size_t>(*named.id) < vocab_size)) return {};
+  return make_error(Errc::bad_model, "{} is {}, but there are {} tokens", named.key, *named.id, vocab_size);
+}
+
+bool looks_like_turn_marker(std::string_view spelling) {
+  constexpr std::string_view kWideBar = "\xEF\xBD\x9C";  // U+FF5C, as DeepSeek writes it
+  const auto framed = [&](std::string_view bar) {
+    return spelling.size() >= 2 * bar.size() + 2 && spelling.front() == '<' && spelling.back() == '>' &&
+           spelling.substr(1, bar.size()) == bar &&
+           spelling.substr(spelling.size() - 1 - bar.size(), bar.size()) == bar;
+  };
+  return framed("|") || framed(kWideBar);
+}
+
+bool only_spaces(std::string_view text) {
+  return !text.empty() && text.find_first_not_of(' ') == std::string_view::npos;
+}
+
+std::optional<char> byte_of_spelling(std::string_view spelling) {
+  if (spelling.size() != 6 || spelling.substr(0, 3) != "<0x" || spelling.back() != '>') return std::nullopt;
+  unsigned char byte = 0;
+  const char* end = spelling.data() + 5;
+  const auto [stop, error] = std::from_chars(spelling.data() + 3, end, byte, 16);
+  if (error != std::errc() || stop != end) return std::nullopt;
+  return static_cast<char>(byte);
+}
+
+std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
+  std::string out;
+  for (size_t at = 0; at < text.size();) {
+    const size_t hit = std::min(text.find(from, at), text.size());
+    out += text.substr(at, hit - at);
+    if (hit == text.size()) break;
+    out += to;
+    at = hit + from.size();
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<Vocabulary> Vocabulary::create(const TokenizerSpec& spec) {
+  const size_t n = spec.tokens.size();
+  if (n == 0) return make_error(Errc::bad_model, "tokenizer.ggml.tokens is empty");
+  if (n > static_cast<size_t>(std::numeric_limits<TokenId>::max())) {
+    return make_error(Errc::bad_model, "tokenizer.ggml.tokens has {} entries, too many for 31-bit ids", n);
+  }
+  if (!spec.kinds.empty() && spec.kinds.size() != n) {
+    return make_error(Errc::bad_model,
+                      "tokenizer.ggml.token_type has {} entries, but tokenizer.ggml.tokens has {}",
+                      spec.kinds.size(), n);
+  }
+  for (const NamedId& named : {NamedId{"tokenizer.ggml.bos_token_id", spec.bos},
+                               {"tokenizer.ggml.eos_token_id", spec.eos},
+                               {"tokenizer.ggml.eot_token_id", spec.eot},
+                               {"tokenizer.ggml.unknown_token_id", spec.unk},
+                               {"tokenizer.ggml.padding_token_id", spec.pad}}) {
+    HEADRACE_RETURN_IF_ERROR(check_id(named, n));
+  }
+  Vocabulary vocabulary;
+  vocabulary.model_ = spec.model;
+  vocabulary.spellings_ = spec.tokens;
+  vocabulary.set_kinds(spec);
+  HEADRACE_RETURN_IF_ERROR(vocabulary.set_pieces());
+  HEADRACE_RETURN_IF_ERROR(vocabulary.index());
+  return vocabulary;
+}
+
+void Vocabulary::set_kinds(const TokenizerSpec& spec) {
+  kinds_ = spec.kinds;
+  kinds_.resize(size(), TokenKind::normal);
+  for (const std::optional<TokenId>& id : {spec.bos, spec.eos, spec.eot}) {
+    if (id) kinds_[static_cast<size_t>(*id)] = TokenKind::control;
+  }
+  for (size_t i = 0; i < size(); ++i) {
+    if (kinds_[i] == TokenKind::user_defined && looks_like_turn_marker(spellings_[i])) {
+      kinds_[i] = TokenKind::control;
+    }
+    // Files give runs of spaces as they look, while the model meets them as marks, like any other space.
+    if (model_ == TokenizerModel::sentencepiece_bpe && kinds_[i] == TokenKind::user_defined &&
+        only_spaces(spellings_[i])) {
+      spellings_[i] = replace_all(spellings_[i], " ", kSpaceMark);
+    }
+  }
+}
+
+Status Vocabulary::set_pieces() {
+  pieces_.reserve(size());
+  for (size_t i = 0; i < size(); ++i) {
+    const std::string& spelling = spellings_[i];
+    switch (kinds_[i]) {
+      case TokenKind::byte: {
+        const std::optional<char> byte = byte_of_spelling(spelling);
+        if (!byte) {
+          return make_error(Errc::bad_model,
+                            "tokenizer.ggml.tokens: byte token {} is \"{}\", expected <0xNN>", i,
+                            printable(spelling));
+        }
+        pieces_.emplace_back(1, *byte);
+        break;
+      }
+      case TokenKind::normal:
+      case TokenKind::unused:
+        pieces_.push_back(model_ == TokenizerModel::byte_level_bpe
+                              ? bytes_of_spelling(spelling).value_or(spelling)
+                              : replace_all(spelling, kSpaceMark, " "));
+        break;
+      case TokenKind::user_defined:
+        pieces_.push_back(model_ == TokenizerModel::byte_level_bpe ? spelling
+                                                                   : replace_all(spelling, kSpaceMark, " "));
+        break;
+      case TokenKind::control:
+      case TokenKind::unknown:
+        pieces_.push_back(spelling);
+        break;
+    }
+  }
+  return {};
+}
+
+Status Vocabulary::index() {
+  by_spelling_.reserve(size());
+  for (size_t i = 0; i < size(); ++i) {
+    if (spellings_[i].empty()) continue;
+    const auto [entry, fresh] = by_spelling_.try_emplace(spellings_[i], static_cast<TokenId>(i));
+    if (!fresh) {
+      return make_error(Errc::bad_model, "tokenizer.ggml.tokens: tokens {} and {} are both \"{}\"",
+                        entry->second, i, printable(spellings_[i]));
+    }
+  }
+  return {};
+}
+
+std::optional<TokenId> Vocabulary::find(std::string_view spelling) const {
+  const auto entry = by_spelling_.find(spelling);
+  if (entry == by_spelling_.end()) return std::nullopt;
+  return entry->second;
+}
+
+bool Vocabulary::is_added(TokenId id) const {
+  if (spelling(id).empty()) return false;
+  if (kind(id) == TokenKind::control) return true;
+  if (kind(id) != TokenKind::user_defined) return false;
+  return model_ == TokenizerModel::byte_level_bpe || !only_spaces(piece(id));
+}
+
+}  // namespace headrace

@@ -1,0 +1,62 @@
+// The tokens of a model: how each is spelled, which bytes it stands for, and what kind it is.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "core/result.h"
+#include "text/tokenizer_spec.h"
+
+namespace headrace {
+
+/// The character that stands for a space in sentencepiece vocabularies: U+2581.
+inline constexpr std::string_view kSpaceMark = "\xE2\x96\x81";
+
+/// Immutable, so safe to read from several threads.
+class Vocabulary {
+ public:
+  /// Fails with bad_model, naming the key of the GGUF file: no tokens, as many kinds as not tokens, special
+  /// ids out of range, two tokens of one spelling, a byte token that is not spelled <0xNN>.
+  ///
+  /// A user-defined token counts as control if the model names it as beginning or end of text, or if it looks
+  /// like a turn marker (<|...|>): files often mislabel those, and a user who types one must not get it.
+  static Result<Vocabulary> create(const TokenizerSpec& spec);
+
+  Vocabulary(Vocabulary&&) = default;
+  Vocabulary& operator=(Vocabulary&&) = default;
+  Vocabulary(const Vocabulary&) = delete;
+  Vocabulary& operator=(const Vocabulary&) = delete;
+
+  size_t size() const { return spellings_.size(); }
+  bool contains(TokenId id) const { return id >= 0 && static_cast<size_t>(id) < size(); }
+
+  // Of a token that it contains.
+  const std::string& spelling(TokenId id) const { return spellings_[static_cast<size_t>(id)]; }
+  const std::string& piece(TokenId id) const { return pieces_[static_cast<size_t>(id)]; }
+  TokenKind kind(TokenId id) const { return kinds_[static_cast<size_t>(id)]; }
+
+  std::optional<TokenId> find(std::string_view spelling) const;
+
+  /// True for a token that is matched as a whole in the text, before the model sees what lies between:
+  /// control tokens and user-defined ones. Not runs of spaces in a sentencepiece vocabulary (Gemma): those
+  /// come from merges, as in the tokenizers that these models were published with.
+  bool is_added(TokenId id) const;
+
+ private:
+  Vocabulary() = default;
+  void set_kinds(const TokenizerSpec& spec);
+  Status set_pieces();
+  Status index();
+
+  TokenizerModel model_ = TokenizerModel::byte_level_bpe;
+  std::vector<std::string> spellings_;
+  std::vector<std::string> pieces_;
+  std::vector<TokenKind> kinds_;
+  std::unordered_map<std::string_view, TokenId> by_spelling_;  // views into spellings_
+};
+
+}  // namespace headrace
