@@ -6,6 +6,8 @@ add_library(headrace_flags INTERFACE)
 target_compile_options(headrace_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor
   -Wold-style-cast -Wcast-qual -Woverloaded-virtual -Werror
+  # g++ 12 reports these inside its own headers and nowhere else here.
+  -Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overflow
   # Numbers (docs/numerics.md): no contraction of a*b+c behind our back, no fast math.
   -ffp-contract=off -fno-math-errno)
 if(HEADRACE_SANITIZE)

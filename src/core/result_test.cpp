@@ -43,10 +43,15 @@ TEST(Result, AResultOfStringIsNotConfusedByItsErrorsMessage) {
   EXPECT_FALSE(Result<std::string>(make_error(Errc::io, "text")));
 }
 
+Result<std::unique_ptr<int>> boxed_half_of(int value) {
+  HEADRACE_TRY(const int half, half_of(value));
+  return std::make_unique<int>(half);
+}
+
 TEST(Result, MovesValuesThatCannotBeCopied) {
-  Result<std::unique_ptr<int>> result = std::make_unique<int>(5);
-  const std::unique_ptr<int> taken = std::move(result).value();
+  const std::unique_ptr<int> taken = boxed_half_of(10).value();
   EXPECT_EQ(*taken, 5);
+  EXPECT_FALSE(boxed_half_of(11));
 }
 
 TEST(Result, TryPassesOnTheFirstErrorAndOtherwiseTheValue) {

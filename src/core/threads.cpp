@@ -13,10 +13,18 @@ namespace {
 
 // How long a worker looks for the next loop before it sleeps: longer than the gap between two ops of a step
 // (single microseconds), far shorter than a person notices.
-constexpr int kSpins = 20000;
+constexpr unsigned kSpins = 20000;
+// While it looks, a thread gives way now and then: where other programs or more threads than cores compete, the
+// one that everybody waits for may not be running (loops of 16 small tasks beside a busy process on two cores:
+// 25 us each, 200 us and more without).
+constexpr unsigned kSpinsBeforeYield = 100;
 
-inline void relax() {
-  __builtin_ia32_pause();
+inline void relax(unsigned spins) {
+  if (spins % kSpinsBeforeYield == kSpinsBeforeYield - 1) {
+    std::this_thread::yield();
+  } else {
+    __builtin_ia32_pause();
+  }
 }
 
 }  // namespace
@@ -28,6 +36,7 @@ struct ThreadPool::Shared {
   Body body = nullptr;
   void* context = nullptr;
   size_t tasks = 0;
+  size_t active = 0;  // workers that take part
   alignas(64) std::atomic<uint32_t> generation{0};
   alignas(64) std::atomic<size_t> next{0};
   alignas(64) std::atomic<uint32_t> finished{0};
@@ -49,15 +58,15 @@ struct ThreadPool::Shared {
       wait_for_change(seen);
       seen = generation.load(std::memory_order_acquire);
       if (stop.load(std::memory_order_relaxed)) return;
-      work(worker);
+      if (worker < active) work(worker);
       finished.fetch_add(1, std::memory_order_release);
     }
   }
 
   void wait_for_change(uint32_t seen) {
-    for (int i = 0; i < kSpins; ++i) {
+    for (unsigned i = 0; i < kSpins; ++i) {
       if (generation.load(std::memory_order_acquire) != seen) return;
-      relax();
+      relax(i);
     }
     sleepers.fetch_add(1, std::memory_order_seq_cst);
     while (generation.load(std::memory_order_seq_cst) == seen) generation.wait(seen, std::memory_order_seq_cst);
@@ -72,6 +81,7 @@ struct ThreadPool::Shared {
 
 ThreadPool::ThreadPool(size_t threads) : shared_(std::make_unique<Shared>()) {
   HEADRACE_CHECK(threads >= 1);
+  shared_->active = threads;
   for (size_t worker = 1; worker < threads; ++worker) {
     shared_->workers.emplace_back([shared = shared_.get(), worker] { shared->worker_main(worker); });
   }
@@ -87,8 +97,13 @@ size_t ThreadPool::threads() const {
   return shared_->workers.size() + 1;
 }
 
+void ThreadPool::use(size_t count) {
+  HEADRACE_CHECK(count >= 1 && count <= threads());
+  shared_->active = count;
+}
+
 void ThreadPool::run(size_t tasks, Body body, void* context) {
-  if (tasks <= 1 || shared_->workers.empty()) {
+  if (tasks <= 1 || shared_->active == 1) {
     for (size_t task = 0; task < tasks; ++task) body(context, task, 0);
     return;
   }
@@ -101,12 +116,7 @@ void ThreadPool::run(size_t tasks, Body body, void* context) {
   shared.publish();
   shared.work(0);
   const auto workers = static_cast<uint32_t>(shared.workers.size());
-  int spins = 0;
-  while (shared.finished.load(std::memory_order_acquire) != workers) {
-    // More threads than cores: give way, or the one we wait for may not run.
-    if (++spins < kSpins) relax();
-    else std::this_thread::yield();
-  }
+  for (unsigned spins = 0; shared.finished.load(std::memory_order_acquire) != workers; ++spins) relax(spins);
 }
 
 size_t default_thread_count() {

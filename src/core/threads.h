@@ -18,6 +18,8 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   size_t threads() const;
+  /// Loops from now on use only the first `count` workers (1 to threads()).
+  void use(size_t count);
 
   /// A loop body: called once per task index, by any worker; `worker` < threads() names whose scratch to use.
   using Body = void (*)(void* context, size_t task, size_t worker);

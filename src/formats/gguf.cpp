@@ -28,7 +28,9 @@ std::string found_text(const GgufValue& value) {
 }  // namespace
 
 std::string shape_text(const GgufTensor& tensor) {
-  return fmt::format("[{}]", fmt::join(tensor.dims.begin(), tensor.dims.begin() + tensor.n_dims, ", "));
+  std::string out;
+  for (uint32_t d = 0; d < tensor.n_dims; ++d) out += fmt::format("{}{}", d == 0 ? "" : ", ", tensor.dims[d]);
+  return '[' + out + ']';
 }
 
 Result<GgufFile> GgufFile::open(const std::filesystem::path& path) {

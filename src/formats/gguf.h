@@ -65,7 +65,8 @@ class GgufFile {
   const GgufTensor* find_tensor(std::string_view name) const;
   bool has(std::string_view key) const { return find(key) != nullptr; }
 
-  // The value of a key. Fails with bad_model if the key is missing or its value is of another kind.
+  // The value of a key. Fails with bad_model if the key is missing or its value is of another kind. Strings
+  // are as stored: they may be no UTF-8 and go through printable() before they reach a person.
   Result<std::string_view> string(std::string_view key) const;
   Result<uint64_t> uint(std::string_view key) const;  // any integer type, not negative
   Result<double> number(std::string_view key) const;  // any integer or float type, finite

@@ -169,7 +169,7 @@ TEST(GgufHostile, AlignmentsOtherThanSmallPowersOfTwoAreRefused) {
 
 TEST(GgufHostile, NamesThatStandTwiceAreRefused) {
   expect_bad(GgufWriter().add("k", uint8_t{1}).add("other", true).add("k", uint8_t{1}),
-             "key 'k' stands twice in the metadata");
+             "key 'k' stands twice in the file");
   expect_bad(GgufWriter().tensor("t", {1}, {1}).tensor("other", {1}, {1}).tensor("t", {1}, {1}),
              "tensor t stands twice in the file");
 }

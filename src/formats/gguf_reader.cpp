@@ -31,64 +31,44 @@ constexpr uint64_t kMinMetadataEntryBytes = 8 + 4 + 1;
 constexpr uint64_t kMinTensorEntryBytes = 8 + 4 + 8 + 4 + 8;
 
 // Types that a user may meet in published files, so that a refusal can say more than a number.
-std::string_view known_type_name(uint32_t gguf_type) {
-  switch (gguf_type) {
-    case 7:
-      return " (Q5_1)";
-    case 9:
-      return " (Q8_1)";
-    case 10:
-      return " (Q2_K)";
-    case 11:
-      return " (Q3_K)";
-    case 15:
-      return " (Q8_K)";
-    case 16:
-      return " (IQ2_XXS)";
-    case 17:
-      return " (IQ2_XS)";
-    case 18:
-      return " (IQ3_XXS)";
-    case 19:
-      return " (IQ1_S)";
-    case 20:
-      return " (IQ4_NL)";
-    case 21:
-      return " (IQ3_S)";
-    case 22:
-      return " (IQ2_S)";
-    case 23:
-      return " (IQ4_XS)";
-    case 24:
-      return " (I8)";
-    case 25:
-      return " (I16)";
-    case 26:
-      return " (I32)";
-    case 27:
-      return " (I64)";
-    case 28:
-      return " (F64)";
-    case 29:
-      return " (IQ1_M)";
-    case 34:
-      return " (TQ1_0)";
-    case 35:
-      return " (TQ2_0)";
-    case 39:
-      return " (MXFP4)";
-    default:
-      return "";
-  }
+struct ForeignType {
+  uint32_t gguf_type;
+  std::string_view name;
+};
+constexpr ForeignType kForeignTypes[] = {
+    {7, "Q5_1"},    {9, "Q8_1"},     {10, "Q2_K"},  {11, "Q3_K"},   {15, "Q8_K"},  {16, "IQ2_XXS"},
+    {17, "IQ2_XS"}, {18, "IQ3_XXS"}, {19, "IQ1_S"}, {20, "IQ4_NL"}, {21, "IQ3_S"}, {22, "IQ2_S"},
+    {23, "IQ4_XS"}, {24, "I8"},      {25, "I16"},   {26, "I32"},    {27, "I64"},   {28, "F64"},
+    {29, "IQ1_M"},  {34, "TQ1_0"},   {35, "TQ2_0"}, {39, "MXFP4"},
+};
+
+// "10 (Q2_K)", "41".
+std::string type_text(uint32_t gguf_type) {
+  const auto* found = std::ranges::find(kForeignTypes, gguf_type, &ForeignType::gguf_type);
+  if (found == std::end(kForeignTypes)) return fmt::format("{}", gguf_type);
+  return fmt::format("{} ({})", gguf_type, found->name);
 }
 
-// The indices of `items` sorted by name; equal names keep the file's order.
-template <typename Item, typename NameOf>
-std::vector<uint32_t> order_by_name(const std::vector<Item>& items, NameOf name_of_item) {
+// The indices of `items` sorted by name, if no two share one; `label` turns a name into what messages call
+// it.
+template <typename Item, typename NameOf, typename Label>
+Result<std::vector<uint32_t>> order_by_name(const std::vector<Item>& items, NameOf name_of_item,
+                                            Label label) {
   std::vector<uint32_t> order(items.size());
   std::iota(order.begin(), order.end(), 0u);
-  std::ranges::stable_sort(order, {}, [&](uint32_t index) { return name_of_item(items[index]); });
-  return order;
+  const auto name_at = [&](uint32_t index) { return name_of_item(items[index]); };
+  std::ranges::sort(order, {}, name_at);
+  const auto twice = std::ranges::adjacent_find(order, {}, name_at);
+  if (twice == order.end()) return order;
+  return make_error(Errc::bad_model, "{} stands twice in the file", label(name_at(*twice)));
+}
+
+std::string key_label(std::string_view key) {
+  return fmt::format("key '{}'", printable(key));
+}
+
+std::string tensor_label(std::string_view name) {
+  return fmt::format("tensor {}", printable(name));
 }
 
 class Parser {
@@ -154,8 +134,7 @@ class Parser {
 std::string Parser::subject() const {
   if (kind_ == "header") return "header";
   if (!name_) return fmt::format("{} number {}", kind_, index_ + 1);
-  return kind_ == "key" ? fmt::format("key '{}'", printable(*name_))
-                        : fmt::format("tensor {}", printable(*name_));
+  return kind_ == "key" ? key_label(*name_) : tensor_label(*name_);
 }
 
 Error Parser::truncated(uint64_t needed) const {
@@ -274,13 +253,7 @@ Status Parser::skip_elements(GgufType type, uint64_t count) {
 
 Status Parser::check_keys() {
   const auto key_of = [](const GgufEntry& entry) { return entry.key; };
-  contents_.by_key = order_by_name(contents_.entries, key_of);
-  for (size_t i = 1; i < contents_.by_key.size(); ++i) {
-    const std::string_view key = contents_.entries[contents_.by_key[i]].key;
-    if (key == contents_.entries[contents_.by_key[i - 1]].key) {
-      return make_error(Errc::bad_model, "key '{}' stands twice in the metadata", printable(key));
-    }
-  }
+  HEADRACE_TRY(contents_.by_key, order_by_name(contents_.entries, key_of, key_label));
   for (const GgufEntry& entry : contents_.entries) {
     const uint64_t number = entry.value.is_array ? 0 : entry.value.uint_at(0).value_or(0);
     if (entry.key == kAlignmentKey) {
@@ -308,8 +281,7 @@ Status Parser::read_tensors() {
     HEADRACE_RETURN_IF_ERROR(read_dims(tensor));
     HEADRACE_TRY(const uint32_t number, take_number<uint32_t>());
     const std::optional<DType> type = dtype_from_gguf(number);
-    if (!type)
-      return refuse(Errc::unsupported, "type {}{} is not supported", number, known_type_name(number));
+    if (!type) return refuse(Errc::unsupported, "type {} is not supported", type_text(number));
     tensor.type = *type;
     HEADRACE_TRY(tensor.offset, take_number<uint64_t>());
     contents_.tensors.push_back(tensor);
@@ -331,13 +303,8 @@ Status Parser::read_dims(GgufTensor& tensor) {
 }
 
 Status Parser::check_names() {
-  contents_.by_name = order_by_name(contents_.tensors, [](const GgufTensor& tensor) { return tensor.name; });
-  for (size_t i = 1; i < contents_.by_name.size(); ++i) {
-    const std::string_view name = contents_.tensors[contents_.by_name[i]].name;
-    if (name == contents_.tensors[contents_.by_name[i - 1]].name) {
-      return make_error(Errc::bad_model, "tensor {} stands twice in the file", printable(name));
-    }
-  }
+  const auto name_of_tensor = [](const GgufTensor& tensor) { return tensor.name; };
+  HEADRACE_TRY(contents_.by_name, order_by_name(contents_.tensors, name_of_tensor, tensor_label));
   return {};
 }
 

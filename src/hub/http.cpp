@@ -10,6 +10,7 @@
 #include <ctime>
 #include <mutex>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -19,7 +20,6 @@ namespace headrace {
 namespace {
 
 constexpr long kMaxRedirects = 10;
-constexpr long kStallBytesPerSecond = 64;
 constexpr auto kMaxBackoff = std::chrono::milliseconds(8'000);
 constexpr auto kCancelPoll = std::chrono::milliseconds(20);
 constexpr std::string_view kUserAgent = "headrace/0.1";
@@ -89,13 +89,12 @@ bool is_transient(long status) {
   return std::find(kTransient.begin(), kTransient.end(), status) != kTransient.end();
 }
 
-bool is_success(long status) {
-  return status >= 200 && status < 300;
+bool is_set(const std::atomic<bool>* flag) {
+  return flag != nullptr && flag->load(std::memory_order_relaxed);
 }
 
-int stop_if_cancelled(void* cancel, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
-  const auto* flag = static_cast<const std::atomic<bool>*>(cancel);
-  return flag != nullptr && flag->load(std::memory_order_relaxed) ? 1 : 0;
+bool is_success(long status) {
+  return status >= 200 && status < 300;
 }
 
 template <typename Value>
@@ -107,8 +106,13 @@ void set(void* curl, CURLoption option, Value value) {
 
 struct HttpSession::Transfer {
   const HttpSink& sink;
+  const std::atomic<bool>* cancel;
+  std::chrono::milliseconds stall_timeout;
   HttpHead head;
   Status sink_status;
+  curl_off_t received = 0;
+  std::chrono::steady_clock::time_point last_byte = std::chrono::steady_clock::now();
+  bool stalled = false;
 };
 
 HttpSession::HttpSession(HttpPolicy policy) : policy_(std::move(policy)) {
@@ -147,9 +151,20 @@ size_t HttpSession::take_body(char* data, size_t size, size_t count, void* trans
   return state->sink_status ? size * count : 0;
 }
 
+// Called by libcurl with every piece, and about once a second while nothing comes. Its own low-speed limit
+// averages over several seconds, too blunt for short limits.
+int HttpSession::watch_over(void* transfer, curl_off_t, curl_off_t received, curl_off_t, curl_off_t) {
+  auto* state = static_cast<Transfer*>(transfer);
+  const auto now = std::chrono::steady_clock::now();
+  if (std::exchange(state->received, received) != received) state->last_byte = now;
+  state->stalled = now - state->last_byte > state->stall_timeout;
+  return state->stalled || is_set(state->cancel) ? 1 : 0;
+}
+
 HttpOutcome HttpSession::get(const Url& url, const std::vector<std::string>& headers, const HttpSink& sink,
                              const std::atomic<bool>* cancel) {
-  Transfer transfer{sink, {}, {}};
+  Transfer transfer{
+      .sink = sink, .cancel = cancel, .stall_timeout = policy_.stall_timeout, .head = {}, .sink_status = {}};
   std::array<char, CURL_ERROR_SIZE> detail{};
   std::unique_ptr<curl_slist, FreeList> lines;
   for (const std::string& header : headers) {
@@ -168,7 +183,8 @@ HttpOutcome HttpSession::get(const Url& url, const std::vector<std::string>& hea
   set(curl_, CURLOPT_SSL_VERIFYPEER, 1L);
   set(curl_, CURLOPT_SSL_VERIFYHOST, 2L);
   if (!policy_.ca_bundle.empty()) {
-    const bool folder = std::filesystem::is_directory(policy_.ca_bundle);
+    std::error_code ignored;
+    const bool folder = std::filesystem::is_directory(policy_.ca_bundle, ignored);
     set(curl_, folder ? CURLOPT_CAPATH : CURLOPT_CAINFO, policy_.ca_bundle.c_str());
   }
   if (!url.user().empty() || !url.password().empty()) {
@@ -178,8 +194,6 @@ HttpOutcome HttpSession::get(const Url& url, const std::vector<std::string>& hea
   }
   set(curl_, CURLOPT_NOSIGNAL, 1L);
   set(curl_, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(policy_.connect_timeout.count()));
-  set(curl_, CURLOPT_LOW_SPEED_LIMIT, kStallBytesPerSecond);
-  set(curl_, CURLOPT_LOW_SPEED_TIME, static_cast<long>(policy_.stall_timeout.count()));
   set(curl_, CURLOPT_USERAGENT, kUserAgent.data());
   set(curl_, CURLOPT_HTTPHEADER, lines.get());
   set(curl_, CURLOPT_ERRORBUFFER, detail.data());
@@ -188,8 +202,8 @@ HttpOutcome HttpSession::get(const Url& url, const std::vector<std::string>& hea
   set(curl_, CURLOPT_WRITEFUNCTION, &HttpSession::take_body);
   set(curl_, CURLOPT_WRITEDATA, &transfer);
   set(curl_, CURLOPT_NOPROGRESS, 0L);
-  set(curl_, CURLOPT_XFERINFOFUNCTION, &stop_if_cancelled);
-  set(curl_, CURLOPT_XFERINFODATA, cancel);
+  set(curl_, CURLOPT_XFERINFOFUNCTION, &HttpSession::watch_over);
+  set(curl_, CURLOPT_XFERINFODATA, &transfer);
 
   CURLcode code = CURLE_OK;
   {
@@ -206,7 +220,11 @@ HttpOutcome HttpSession::get(const Url& url, const std::vector<std::string>& hea
   }
   set(curl_, CURLOPT_ERRORBUFFER, static_cast<char*>(nullptr));
 
-  if (code == CURLE_ABORTED_BY_CALLBACK) {
+  if (code == CURLE_ABORTED_BY_CALLBACK && transfer.stalled) {
+    outcome.error = make_error(Errc::network, "{}: the server sent nothing for {} ms", url.display(),
+                               policy_.stall_timeout.count());
+    outcome.worth_retrying = true;
+  } else if (code == CURLE_ABORTED_BY_CALLBACK) {
     outcome.error = make_error(Errc::cancelled, "{}: cancelled", url.display());
   } else if (!transfer.sink_status) {
     outcome.error = transfer.sink_status.error();
@@ -231,9 +249,9 @@ bool Retries::again(bool made_progress, const std::atomic<bool>* cancel) {
   if (++failed_ >= policy_.attempts) return false;
   const auto until = std::chrono::steady_clock::now() + pause_;
   pause_ = std::min<std::chrono::milliseconds>(2 * pause_, kMaxBackoff);
-  const auto cancelled = [&] { return cancel != nullptr && cancel->load(std::memory_order_relaxed); };
-  while (!cancelled() && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(kCancelPoll);
-  return !cancelled();
+  while (!is_set(cancel) && std::chrono::steady_clock::now() < until)
+    std::this_thread::sleep_for(kCancelPoll);
+  return !is_set(cancel);
 }
 
 Result<Page> fetch_page(HttpSession& session, const Url& url, const std::vector<std::string>& headers,

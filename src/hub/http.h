@@ -21,8 +21,8 @@ namespace headrace {
 struct HttpPolicy {
   std::filesystem::path ca_bundle;  // a file or folder of certificates; empty: the system's
   std::chrono::milliseconds connect_timeout{20'000};
-  std::chrono::seconds stall_timeout{30};  // without a sign of life
-  int attempts = 5;                        // in a row without progress, the first included
+  std::chrono::milliseconds stall_timeout{30'000};  // without a byte
+  int attempts = 5;                                 // in a row without progress, the first included
   std::chrono::milliseconds first_backoff{500};
 };
 
@@ -66,6 +66,7 @@ class HttpSession {
   struct Transfer;
   static size_t take_header(char* data, size_t size, size_t count, void* transfer);
   static size_t take_body(char* data, size_t size, size_t count, void* transfer);
+  static int watch_over(void* transfer, int64_t, int64_t received, int64_t, int64_t);
   HttpPolicy policy_;
   void* curl_ = nullptr;
 };

@@ -105,8 +105,8 @@ Result<WheelSource> parse_wheel(const Fields& fields) {
 Result<Source> parse_source(const Fields& fields, uint64_t model_size) {
   if (fields.has("url")) {
     HEADRACE_TRY(std::string url, fields.text("url"));
-    if (Result<Url> parsed = Url::parse(url); !parsed) {
-      return std::move(parsed).error().in(fields.where());
+    if (const Result<Url> parsed = Url::parse(url); !parsed) {
+      return make_error(Errc::bad_model, "{}: \"url\": {}", fields.where(), parsed.error().message);
     }
     return Source(UrlSource{std::move(url)});
   }

@@ -84,6 +84,9 @@ class Backend {
                                 std::string_view hint = {});
   virtual void upload(void* device, const void* host, size_t bytes) = 0;
   virtual void download(void* host, const void* device, size_t bytes) = 0;
+  /// Host threads that ops may use from now on, up to those it was made with (no effect on a device without).
+  virtual void use_threads(size_t) {}
+  virtual size_t threads() const { return 1; }
   /// Takes the scratch memory that ops on such shapes need.
   virtual Status prepare(MemoryLedger& ledger, const ScratchNeeds& needs) = 0;
 
@@ -119,7 +122,7 @@ class Backend {
   virtual void gather_rows(ConstMat x, const uint32_t* rows, Mat y) = 0;
   /// out[r] = log(sum(exp(logits[r]))), in double (device memory).
   virtual void log_sum_exp(ConstMat logits, double* out) = 0;
-  /// out[r] = index of the largest logit, the lowest index among equals (device memory).
+  /// out[r] = index of the largest logit, the lowest index among equals (device memory). NaNs are passed over.
   virtual void argmax(ConstMat logits, int32_t* out) = 0;
 
  protected:

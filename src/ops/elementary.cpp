@@ -63,6 +63,7 @@ double exp_f64(double x) {
 }
 
 double log_f64(double x) {
+  if (!(x < std::numeric_limits<double>::infinity())) return x;
   uint64_t bits = std::bit_cast<uint64_t>(x);
   int64_t exponent = static_cast<int64_t>(bits >> 52) - 1023;
   double m = std::bit_cast<double>((bits & 0xFFFFFFFFFFFFFULL) | 0x3FF0000000000000ULL);  // [1, 2)

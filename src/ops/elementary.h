@@ -17,16 +17,17 @@ float gelu_tanh_f32(float x);
 
 /// In double, relative error below 1e-15 over the range that floats use. exp saturates to 0 and infinity.
 double exp_f64(double x);
-/// Natural logarithm of x > 0 (normal doubles).
+/// Natural logarithm of x > 0 (normal doubles); infinity and NaN give themselves.
 double log_f64(double x);
-/// base^exponent for base > 0.
+/// base^exponent for base > 0: relative error below 5e-15 while the result stays within 1e-7 .. 1e7.
 double pow_f64(double base, double exponent);
 
 struct SinCos {
   double sin;
   double cos;
 };
-/// For |x| < 2^26, beyond any position times frequency that a context holds.
+/// Error below 1e-15 for |x| < 2^22, beyond any position times frequency that a context holds; below 1e-8 up to
+/// 2^26.
 SinCos sincos_f64(double x);
 
 }  // namespace headrace

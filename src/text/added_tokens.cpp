@@ -20,7 +20,7 @@ Result<AddedTokens> AddedTokens::create(const Vocabulary& vocabulary) {
     const std::string& spelling = vocabulary.spelling(id);
     if (spelling.size() > kMaxAddedTokenBytes) {
       return make_error(Errc::unsupported,
-                        "tokenizer.ggml.tokens: special token {} has {} bytes, at most {} are supported", id,
+                        "tokenizer.ggml.tokens: added token {} has {} bytes, at most {} are supported", id,
                         spelling.size(), kMaxAddedTokenBytes);
     }
     uint32_t node = 0;
@@ -30,7 +30,7 @@ Result<AddedTokens> AddedTokens::create(const Vocabulary& vocabulary) {
       if (fresh) added.nodes_.emplace_back();
       node = next->second;
     }
-    added.nodes_[node] = {id, vocabulary.kind(id) == TokenKind::control};
+    added.nodes_[node] = {id, vocabulary.kind(id) != TokenKind::user_defined};
     added.begins_token_[byte_at(spelling, 0)] = true;
   }
   return added;
@@ -45,7 +45,7 @@ const AddedTokens::Node* AddedTokens::longest_match(std::string_view text, size_
     if (next == edges_.end()) break;
     node = next->second;
     const Node& here = nodes_[node];
-    if (here.id < 0 || (here.control && at + 1 > trusted_end)) continue;
+    if (here.id < 0 || (here.special && at + 1 > trusted_end)) continue;
     longest = &here;
     end = at + 1;
   }

@@ -1,4 +1,5 @@
-// Tokens that are found in the text by their whole spelling: control tokens and user-defined ones.
+// Tokens that are found in the text by their whole spelling: special ones (control and unknown) and
+// user-defined ones.
 #pragma once
 
 #include <array>
@@ -14,7 +15,7 @@
 
 namespace headrace {
 
-/// Longest spelling of a control or user-defined token: it bounds the work per byte of text.
+/// Longest spelling of a special or user-defined token: it bounds the work per byte of text.
 inline constexpr size_t kMaxAddedTokenBytes = 1024;
 
 /// Bytes [begin, end) of a text.
@@ -42,7 +43,7 @@ class AddedTokens {
  private:
   struct Node {
     TokenId id = -1;  // of the token that ends here, if any
-    bool control = false;
+    bool special = false;
   };
   const Node* longest_match(std::string_view text, size_t begin, size_t trusted_end, size_t& end) const;
 

@@ -1,6 +1,5 @@
 #include "text/byte_level_bpe.h"
 
-#include <algorithm>
 #include <optional>
 #include <utility>
 

@@ -18,7 +18,7 @@ inline constexpr size_t kMaxStopBytes = size_t{64} << 10;
 
 /// Watches a stream of text for stop strings. The first to be complete wins; of several that end at the same
 /// byte the longest, so that nothing of it is left behind ("ab" before "abc"; "xab" before "ab"). How the
-/// text is cut into push() calls changes nothing. Costs constant time per byte, however many strings there
+/// text is cut into push() calls changes nothing. Costs linear time in the text, however many strings there
 /// are. One object serves one answer and one thread.
 class StopMatcher {
  public:

@@ -1,7 +1,6 @@
 // Text from tokens as they are generated.
 #pragma once
 
-#include <span>
 #include <string>
 
 #include "text/tokenizer.h"

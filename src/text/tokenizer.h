@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/result.h"
@@ -16,7 +17,7 @@
 namespace headrace {
 
 struct EncodeOptions {
-  bool special = true;  // the spelling of a control token in the text becomes that token
+  bool special = true;  // the spelling of a control (or unknown) token in the text becomes that token
   bool bos = true;      // add the tokens for beginning and end of text, if the model wants them
 };
 

@@ -158,7 +158,7 @@ std::optional<TokenId> Vocabulary::find(std::string_view spelling) const {
 
 bool Vocabulary::is_added(TokenId id) const {
   if (spelling(id).empty()) return false;
-  if (kind(id) == TokenKind::control) return true;
+  if (kind(id) == TokenKind::control || kind(id) == TokenKind::unknown) return true;
   if (kind(id) != TokenKind::user_defined) return false;
   return model_ == TokenizerModel::byte_level_bpe || !only_spaces(piece(id));
 }

@@ -31,6 +31,9 @@ class CpuBackend final : public Backend {
   void upload(void* device, const void* host, size_t bytes) override { std::memcpy(device, host, bytes); }
   void download(void* host, const void* device, size_t bytes) override { std::memcpy(host, device, bytes); }
 
+  void use_threads(size_t count) override { pool_.use(std::clamp<size_t>(count, 1, pool_.threads())); }
+  size_t threads() const override { return pool_.threads(); }
+
   Status prepare(MemoryLedger& ledger, const ScratchNeeds& needs) override {
     const size_t rows = needs.max_rows;
     const size_t k = round_up(needs.max_k, 256);
@@ -268,7 +271,7 @@ class CpuBackend final : public Backend {
       kernels_.linear_quantised(task);
     } else {
       if (info_of(w.type).quantised) {
-        cpu::decode_panel(w.type, task.panel, w.k, 0, kPanelWidth, worker_floats(worker), 1, kPanelWidth);
+        kernels_.decode_panel(w.type, task.panel, w.k, worker_floats(worker));
         task.type = DType::F32;
         task.panel = worker_scratch(worker);
       }

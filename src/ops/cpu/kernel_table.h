@@ -80,6 +80,8 @@ struct KernelTable {
   void (*quantise_row)(const float* x, size_t k, size_t group, int8_t* quants, float* scales, int16_t* sums);
   void (*linear_quantised)(const LinearTask&);
   void (*linear_float)(const LinearTask&);
+  /// A quantised panel as floats [k][16].
+  void (*decode_panel)(DType type, const std::byte* panel, size_t k, float* out);
   void (*rms_norm_row)(const float* x, const float* gain, float eps, float* y, size_t n);
   void (*silu_row)(const float* gate, const float* up, float* y, size_t n);
   void (*gelu_tanh_row)(const float* gate, const float* up, float* y, size_t n);
@@ -90,6 +92,7 @@ struct KernelTable {
   void (*store_floats)(DType type, const float* x, size_t n, std::byte* out, size_t out_step);
   void (*attend)(const AttendTask&);
   void (*reduce)(const ReduceTask&);
+  /// The largest that is not NaN, or -infinity.
   float (*max_row)(const float* x, size_t n);
   /// sum(exp(x[i] - largest)), blocks of 1024 added in double.
   double (*sum_exp_row)(const float* x, size_t n, float largest);

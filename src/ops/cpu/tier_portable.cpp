@@ -14,6 +14,8 @@
 #include "ops/cpu/kernels/linear_quantised.h"
 #include "ops/cpu/kernels/rows.h"
 
+#include "ops/cpu/kernels/decode_panel.h"
+
 #include "ops/cpu/kernels/table.h"
 
 const headrace::cpu::KernelTable& headrace::cpu::portable_kernels() {

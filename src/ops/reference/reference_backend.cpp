@@ -124,11 +124,10 @@ class ReferenceBackend final : public Backend {
   void argmax(ConstMat logits, int32_t* out) override {
     for (size_t r = 0; r < logits.rows; ++r) {
       const float* row = logits.row(r);
+      const float largest = reference::largest_of(row, logits.cols);
       size_t best = 0;
-      for (size_t i = 1; i < logits.cols; ++i) {
-        if (row[i] > row[best]) best = i;
-      }
-      out[r] = static_cast<int32_t>(best);
+      while (best < logits.cols && row[best] != largest) ++best;
+      out[r] = static_cast<int32_t>(best < logits.cols ? best : 0);  // all NaN: 0
     }
   }
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "ops/elementary.h"
@@ -46,11 +47,16 @@ void rms_norm(ConstMat x, ConstVec gain, float eps, Mat y) {
   }
 }
 
+float largest_of(const float* x, size_t n) {
+  float largest = -std::numeric_limits<float>::infinity();
+  for (size_t i = 0; i < n; ++i) largest = x[i] > largest ? x[i] : largest;
+  return largest;
+}
+
 void log_sum_exp(ConstMat logits, double* out) {
   for (size_t r = 0; r < logits.rows; ++r) {
     const float* row = logits.row(r);
-    float largest = row[0];
-    for (size_t i = 1; i < logits.cols; ++i) largest = row[i] > largest ? row[i] : largest;
+    const float largest = largest_of(row, logits.cols);
     double sum = 0;
     for (size_t begin = 0; begin < logits.cols; begin += kBlock) {
       sum += static_cast<double>(block_sum(begin, std::min(begin + kBlock, logits.cols),

@@ -9,15 +9,24 @@ using Kind = Value::Kind;
 
 std::string_view spelling(BinaryOp op) {
   switch (op) {
-    case BinaryOp::add: return "+";
-    case BinaryOp::subtract: return "-";
-    case BinaryOp::multiply: return "*";
-    case BinaryOp::divide: return "/";
-    case BinaryOp::floor_divide: return "//";
-    case BinaryOp::modulo: return "%";
-    case BinaryOp::power: return "**";
-    case BinaryOp::logical_and: return "and";
-    case BinaryOp::logical_or: return "or";
+    case BinaryOp::add:
+      return "+";
+    case BinaryOp::subtract:
+      return "-";
+    case BinaryOp::multiply:
+      return "*";
+    case BinaryOp::divide:
+      return "/";
+    case BinaryOp::floor_divide:
+      return "//";
+    case BinaryOp::modulo:
+      return "%";
+    case BinaryOp::power:
+      return "**";
+    case BinaryOp::logical_and:
+      return "and";
+    case BinaryOp::logical_or:
+      return "or";
   }
   return "?";
 }
@@ -52,7 +61,8 @@ Result<Value> integers(BinaryOp op, int64_t a, int64_t b) {
       if (b >= 0) return integer_power(a, b);
       if (a == 0) return type_error("0 can't be raised to a negative power");
       return Value(std::pow(static_cast<double>(a), static_cast<double>(b)));
-    default: break;
+    default:
+      break;
   }
   if (b == 0) return type_error("division by zero");
   if (op == BinaryOp::divide) return Value(static_cast<double>(a) / static_cast<double>(b));
@@ -68,17 +78,23 @@ Result<Value> integers(BinaryOp op, int64_t a, int64_t b) {
 
 Result<Value> reals(BinaryOp op, double a, double b) {
   switch (op) {
-    case BinaryOp::add: return Value(a + b);
-    case BinaryOp::subtract: return Value(a - b);
-    case BinaryOp::multiply: return Value(a * b);
+    case BinaryOp::add:
+      return Value(a + b);
+    case BinaryOp::subtract:
+      return Value(a - b);
+    case BinaryOp::multiply:
+      return Value(a * b);
     case BinaryOp::power: {
       const double result = std::pow(a, b);
       if (a == 0 && b < 0) return type_error("0.0 can't be raised to a negative power");
-      if (std::isnan(result) && !std::isnan(a) && !std::isnan(b)) return not_supported("complex numbers are not supported");
-      if (std::isinf(result) && std::isfinite(a) && std::isfinite(b)) return type_error("float result out of range");
+      if (std::isnan(result) && !std::isnan(a) && !std::isnan(b))
+        return not_supported("complex numbers are not supported");
+      if (std::isinf(result) && std::isfinite(a) && std::isfinite(b))
+        return type_error("float result out of range");
       return Value(result);
     }
-    default: break;
+    default:
+      break;
   }
   if (b == 0) return type_error("division by zero");
   if (op == BinaryOp::divide) return Value(a / b);

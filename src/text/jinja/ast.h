@@ -22,7 +22,17 @@ struct Arguments {
 };
 
 enum class UnaryOp : uint8_t { negate, plus, logical_not };
-enum class BinaryOp : uint8_t { add, subtract, multiply, divide, floor_divide, modulo, power, logical_and, logical_or };
+enum class BinaryOp : uint8_t {
+  add,
+  subtract,
+  multiply,
+  divide,
+  floor_divide,
+  modulo,
+  power,
+  logical_and,
+  logical_or
+};
 enum class CompareOp : uint8_t { equal, not_equal, less, less_equal, greater, greater_equal, in, not_in };
 
 struct NoneLiteral {};
@@ -97,9 +107,9 @@ struct TestExpr {
 struct Expr {
   uint32_t line = 0;
   uint32_t height = 1;  // levels of the tree below and including this node
-  std::variant<NoneLiteral, bool, int64_t, double, TextLiteral, NameExpr, ListExpr, DictExpr, UnaryExpr, BinaryExpr,
-               ConcatExpr, CompareExpr, ConditionalExpr, AttributeExpr, SubscriptExpr, SliceExpr, CallExpr,
-               FilterExpr, TestExpr>
+  std::variant<NoneLiteral, bool, int64_t, double, TextLiteral, NameExpr, ListExpr, DictExpr, UnaryExpr,
+               BinaryExpr, ConcatExpr, CompareExpr, ConditionalExpr, AttributeExpr, SubscriptExpr, SliceExpr,
+               CallExpr, FilterExpr, TestExpr>
       node;
 };
 
@@ -176,8 +186,8 @@ struct ContinueStatement {};
 
 struct Statement {
   uint32_t line;
-  std::variant<OutputText, OutputValue, IfStatement, ForStatement, SetStatement, SetBlock, MacroStatement, CallBlock,
-               FilterBlock, ScopedBlock, BreakStatement, ContinueStatement>
+  std::variant<OutputText, OutputValue, IfStatement, ForStatement, SetStatement, SetBlock, MacroStatement,
+               CallBlock, FilterBlock, ScopedBlock, BreakStatement, ContinueStatement>
       node;
 };
 

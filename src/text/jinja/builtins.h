@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
@@ -57,14 +59,20 @@ Test find_test(std::string_view name);
 const Function* find_function(std::string_view name);
 
 /// The same with an error that names what is missing.
-Result<Value> apply_filter(Runtime& runtime, std::string_view name, const Value& input, const CallArguments& args);
-Result<bool> apply_test(Runtime& runtime, std::string_view name, const Value& input, const CallArguments& args);
+Result<Value> apply_filter(Runtime& runtime, std::string_view name, const Value& input,
+                           const CallArguments& args);
+Result<bool> apply_test(Runtime& runtime, std::string_view name, const Value& input,
+                        const CallArguments& args);
+
+/// Sets an attribute of a namespace, as {% set ns.name = value %} does.
+Status set_attribute(Runtime& runtime, Namespace& name_space, const std::string& name, const Value& value);
 
 /// Whether Python's type of the value has a method of that name, supported by call_method or not.
 bool has_method(const Value& receiver, std::string_view name);
 /// Whether the sandbox hides it, for it would change the value.
 bool is_mutating_method(const Value& receiver, std::string_view name);
-Result<Value> call_method(Runtime& runtime, const Value& receiver, std::string_view name, const CallArguments& args);
+Result<Value> call_method(Runtime& runtime, const Value& receiver, std::string_view name,
+                          const CallArguments& args);
 
 // The tables behind find_filter, one per file.
 struct NamedFilter {

@@ -56,18 +56,26 @@ Error undefined_error(const Value& a, const Value& b) {
 Result<bool> truth(Runtime&, const Value& value) {
   switch (value.kind()) {
     case Kind::undefined:
-    case Kind::none: return false;
-    case Kind::boolean: return value.boolean();
-    case Kind::integer: return value.integer() != 0;
-    case Kind::real: return value.real() != 0;
-    case Kind::text: return !value.text().empty();
-    case Kind::sequence: return !value.sequence().has_length() || !value.sequence().items.empty();
-    case Kind::dict: return !value.dict().entries.empty();
+    case Kind::none:
+      return false;
+    case Kind::boolean:
+      return value.boolean();
+    case Kind::integer:
+      return value.integer() != 0;
+    case Kind::real:
+      return value.real() != 0;
+    case Kind::text:
+      return !value.text().empty();
+    case Kind::sequence:
+      return !value.sequence().has_length() || !value.sequence().items.empty();
+    case Kind::dict:
+      return !value.dict().entries.empty();
     case Kind::name_space:
     case Kind::macro:
     case Kind::loop:
     case Kind::method:
-    case Kind::function: return true;
+    case Kind::function:
+      return true;
   }
   return true;
 }
@@ -80,7 +88,8 @@ Result<bool> equal(Runtime& runtime, const Value& a, const Value& b) {
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
     case Kind::undefined:
-    case Kind::none: return true;
+    case Kind::none:
+      return true;
     case Kind::text: {
       if (a.text().size() != b.text().size()) return false;
       HEADRACE_RETURN_IF_ERROR(runtime.work_on_bytes(a.text().size()));
@@ -90,8 +99,10 @@ Result<bool> equal(Runtime& runtime, const Value& a, const Value& b) {
       if (a.same_object(b)) return true;
       if (!same_flavor_for_equality(a.sequence(), b.sequence())) return false;
       return equal_sequences(runtime, a.sequence(), b.sequence());
-    case Kind::dict: return a.same_object(b) ? Result<bool>(true) : equal_dicts(runtime, a.dict(), b.dict());
-    default: return a.same_object(b);
+    case Kind::dict:
+      return a.same_object(b) ? Result<bool>(true) : equal_dicts(runtime, a.dict(), b.dict());
+    default:
+      return a.same_object(b);
   }
 }
 
@@ -124,16 +135,25 @@ Result<bool> compare(Runtime& runtime, CompareOp op, const Value& a, const Value
     return !value;
   };
   // With NaN neither a < b nor b <= a holds, so <= isn't the opposite of >.
-  const bool has_nan = (a.is(Kind::real) && std::isnan(a.real())) || (b.is(Kind::real) && std::isnan(b.real()));
+  const bool has_nan =
+      (a.is(Kind::real) && std::isnan(a.real())) || (b.is(Kind::real) && std::isnan(b.real()));
   switch (op) {
-    case CompareOp::equal: return equal(runtime, a, b);
-    case CompareOp::not_equal: return negated(equal(runtime, a, b));
-    case CompareOp::less: return less(runtime, a, b);
-    case CompareOp::greater: return less(runtime, b, a);
-    case CompareOp::less_equal: return has_nan ? less(runtime, a, b) : negated(less(runtime, b, a));
-    case CompareOp::greater_equal: return has_nan ? less(runtime, b, a) : negated(less(runtime, a, b));
-    case CompareOp::in: return contains(runtime, b, a);
-    case CompareOp::not_in: return negated(contains(runtime, b, a));
+    case CompareOp::equal:
+      return equal(runtime, a, b);
+    case CompareOp::not_equal:
+      return negated(equal(runtime, a, b));
+    case CompareOp::less:
+      return less(runtime, a, b);
+    case CompareOp::greater:
+      return less(runtime, b, a);
+    case CompareOp::less_equal:
+      return has_nan ? less(runtime, a, b) : negated(less(runtime, b, a));
+    case CompareOp::greater_equal:
+      return has_nan ? less(runtime, b, a) : negated(less(runtime, a, b));
+    case CompareOp::in:
+      return contains(runtime, b, a);
+    case CompareOp::not_in:
+      return negated(contains(runtime, b, a));
   }
   return false;
 }
@@ -195,9 +215,10 @@ Result<Value> build_dict(Runtime& runtime, std::vector<Dict::Entry> entries) {
   return runtime.dict(std::move(unique));
 }
 
-// A merge sort of our own: std::sort may run out of its range when the order is none (NaN, or an error midway).
-Result<std::vector<Value>> sort_by(Runtime& runtime, const std::vector<Value>& items, const std::vector<Value>& keys,
-                                   bool reverse) {
+// A merge sort of our own: std::sort may run out of its range when the order is none (NaN, or an error
+// midway).
+Result<std::vector<Value>> sort_by(Runtime& runtime, const std::vector<Value>& items,
+                                   const std::vector<Value>& keys, bool reverse) {
   std::vector<size_t> order(items.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::vector<size_t> merged(order.size());

@@ -55,9 +55,9 @@ struct Comparison {
   std::string_view spelling;
   CompareOp op;
 };
-constexpr Comparison kComparisons[] = {{"==", CompareOp::equal},      {"!=", CompareOp::not_equal},
-                                       {"<", CompareOp::less},        {"<=", CompareOp::less_equal},
-                                       {">", CompareOp::greater},     {">=", CompareOp::greater_equal}};
+constexpr Comparison kComparisons[] = {{"==", CompareOp::equal},  {"!=", CompareOp::not_equal},
+                                       {"<", CompareOp::less},    {"<=", CompareOp::less_equal},
+                                       {">", CompareOp::greater}, {">=", CompareOp::greater_equal}};
 
 }  // namespace
 
@@ -100,7 +100,8 @@ Result<ExprPtr> ExpressionParser::conditional() {
     }
     leave_condition();
     const uint32_t height = height_of(test, value, otherwise);
-    HEADRACE_TRY(value, make(line, ConditionalExpr{std::move(test), std::move(value), std::move(otherwise)}, height));
+    HEADRACE_TRY(
+        value, make(line, ConditionalExpr{std::move(test), std::move(value), std::move(otherwise)}, height));
   }
   return value;
 }
@@ -109,11 +110,16 @@ Result<ExprPtr> ExpressionParser::conditional() {
 Result<ExprPtr> ExpressionParser::binary(size_t level) {
   const auto operand = [this, level]() -> Result<ExprPtr> {
     switch (level) {
-      case or_level: return binary(and_level);
-      case and_level: return logical_not();
-      case sum_level: return concatenation();
-      case product_level: return binary(power_level);
-      default: return unary(true);
+      case or_level:
+        return binary(and_level);
+      case and_level:
+        return logical_not();
+      case sum_level:
+        return concatenation();
+      case product_level:
+        return binary(power_level);
+      default:
+        return unary(true);
     }
   };
   const auto operator_here = [this, level]() -> std::optional<BinaryOp> {
@@ -234,8 +240,10 @@ Result<ExprPtr> ExpressionParser::primary() {
       return make(line, TextLiteral{Text(value, true)}, 0);
     }
     case TokenKind::integer:
-    case TokenKind::real: return number();
-    default: break;
+    case TokenKind::real:
+      return number();
+    default:
+      break;
   }
   if (tokens_.at_op("[")) return list();
   if (tokens_.at_op("{")) return dict();
@@ -312,7 +320,8 @@ Result<ExprPtr> ExpressionParser::tuple(bool with_condition) {
   ListExpr tuple{{}, true};
   bool has_comma = false;
   while (true) {
-    const bool at_end = tokens_.at(TokenKind::variable_end) || tokens_.at(TokenKind::block_end) || tokens_.at_op(")");
+    const bool at_end =
+        tokens_.at(TokenKind::variable_end) || tokens_.at(TokenKind::block_end) || tokens_.at_op(")");
     if (at_end && has_comma) break;
     HEADRACE_TRY(ExprPtr item, with_condition ? expression() : expression_without_condition());
     tuple.items.push_back(std::move(item));
@@ -355,7 +364,8 @@ Result<ExprPtr> ExpressionParser::subscript(ExprPtr object) {
   ExprPtr step;
   if (!tokens_.at_op(":")) {
     HEADRACE_TRY(start, expression());
-    if (tokens_.at_op(",")) return error_at(open.line, Errc::unsupported, "a subscript of several is not supported");
+    if (tokens_.at_op(","))
+      return error_at(open.line, Errc::unsupported, "a subscript of several is not supported");
     if (tokens_.skip_op("]")) {
       const uint32_t both = height_of(object, start);
       return make(open.line, SubscriptExpr{std::move(object), std::move(start)}, both);
@@ -370,7 +380,8 @@ Result<ExprPtr> ExpressionParser::subscript(ExprPtr object) {
   }
   HEADRACE_RETURN_IF_ERROR(tokens_.expect_op("]"));
   const uint32_t all = height_of(object, start, stop, step);
-  return make(open.line, SliceExpr{std::move(object), std::move(start), std::move(stop), std::move(step)}, all);
+  return make(open.line, SliceExpr{std::move(object), std::move(start), std::move(stop), std::move(step)},
+              all);
 }
 
 Result<Arguments> ExpressionParser::arguments() {
@@ -392,7 +403,8 @@ Result<Arguments> ExpressionParser::arguments() {
       HEADRACE_TRY(ExprPtr value, expression());
       args.named.emplace_back(std::move(name), std::move(value));
     } else {
-      if (!args.named.empty()) return error_at(line, Errc::bad_model, "positional argument after a named one");
+      if (!args.named.empty())
+        return error_at(line, Errc::bad_model, "positional argument after a named one");
       HEADRACE_TRY(ExprPtr value, expression());
       args.positional.push_back(std::move(value));
     }
@@ -413,7 +425,8 @@ Result<ExprPtr> ExpressionParser::filter_chain(ExprPtr operand) {
       HEADRACE_TRY(args, arguments());
     }
     const uint32_t height = std::max(height_of(operand), height_of(args));
-    HEADRACE_TRY(operand, make(line, FilterExpr{std::move(operand), std::move(name), std::move(args)}, height));
+    HEADRACE_TRY(operand,
+                 make(line, FilterExpr{std::move(operand), std::move(name), std::move(args)}, height));
   } while (tokens_.at_op("|"));
   return operand;
 }
@@ -431,7 +444,8 @@ Result<ExprPtr> ExpressionParser::test(ExprPtr operand) {
     HEADRACE_TRY(args, arguments());
   } else if (next == TokenKind::string || next == TokenKind::integer || next == TokenKind::real ||
              tokens_.at_op("[") || tokens_.at_op("{") ||
-             (next == TokenKind::name && !tokens_.at_name("else") && !tokens_.at_name("or") && !tokens_.at_name("and"))) {
+             (next == TokenKind::name && !tokens_.at_name("else") && !tokens_.at_name("or") &&
+              !tokens_.at_name("and"))) {
     // jinja2 takes any other name for the test's argument, `if` among them; only a second `is` is refused.
     if (tokens_.at_name("is")) return tokens_.unexpected("the end of the test");
     HEADRACE_TRY(ExprPtr argument, primary());
@@ -439,7 +453,8 @@ Result<ExprPtr> ExpressionParser::test(ExprPtr operand) {
     args.positional.push_back(std::move(argument));
   }
   uint32_t height = std::max(height_of(operand), height_of(args));
-  HEADRACE_TRY(ExprPtr tested, make(line, TestExpr{std::move(operand), std::move(name), std::move(args)}, height));
+  HEADRACE_TRY(ExprPtr tested,
+               make(line, TestExpr{std::move(operand), std::move(name), std::move(args)}, height));
   if (!negated) return tested;
   height = height_of(tested);
   return make(line, UnaryExpr{UnaryOp::logical_not, std::move(tested)}, height);

@@ -70,19 +70,32 @@ Status Printer::append(const Value& value) {
   HEADRACE_RETURN_IF_ERROR(runtime_.work(1));
   HEADRACE_RETURN_IF_ERROR(runtime_.fits(out_.size()));
   switch (value.kind()) {
-    case Kind::undefined: out_ += "Undefined"; return {};
-    case Kind::none: out_ += "None"; return {};
-    case Kind::boolean: out_ += value.boolean() ? "True" : "False"; return {};
-    case Kind::integer: out_ += std::to_string(value.integer()); return {};
-    case Kind::real: out_ += format_real(value.real()); return {};
+    case Kind::undefined:
+      out_ += "Undefined";
+      return {};
+    case Kind::none:
+      out_ += "None";
+      return {};
+    case Kind::boolean:
+      out_ += value.boolean() ? "True" : "False";
+      return {};
+    case Kind::integer:
+      out_ += std::to_string(value.integer());
+      return {};
+    case Kind::real:
+      out_ += format_real(value.real());
+      return {};
     case Kind::text: {
       HEADRACE_RETURN_IF_ERROR(runtime_.work_on_bytes(value.text().size()));
       out_ += repr_text(value.text().view());
       return {};
     }
-    case Kind::sequence: return append_sequence(value.sequence());
-    case Kind::dict: return append_dict(value.dict());
-    default: return not_supported("printing a {} is not supported", type_name(value));
+    case Kind::sequence:
+      return append_sequence(value.sequence());
+    case Kind::dict:
+      return append_dict(value.dict());
+    default:
+      return not_supported("printing a {} is not supported", type_name(value));
   }
 }
 
@@ -120,7 +133,8 @@ std::string format_real(double value) {
   if (std::isnan(value)) return "nan";
   if (std::isinf(value)) return value < 0 ? "-inf" : "inf";
   std::array<char, 32> buffer;
-  const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::scientific);
+  const auto [end, error] =
+      std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::scientific);
   const std::string_view text(buffer.data(), static_cast<size_t>(end - buffer.data()));
   const size_t e = text.find('e');
   int exponent = 0;

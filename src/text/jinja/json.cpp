@@ -15,17 +15,30 @@ void append_json_string(std::string& out, std::string_view text, bool ensure_asc
   for (size_t i = 0; i < text.size();) {
     const Utf8Char c = decode_utf8(text, i);
     switch (c.code_point) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
       default:
         if (c.code_point < 0x20 || (ensure_ascii && c.code_point >= 0x7F && c.code_point < 0x10000)) {
-          // json.dumps leaves DEL alone.
-          out += c.code_point == 0x7F ? std::string(1, '\x7f') : fmt::format("\\u{:04x}", c.code_point);
+          out += fmt::format("\\u{:04x}", c.code_point);
         } else if (ensure_ascii && c.code_point >= 0x10000) {
           const uint32_t offset = c.code_point - 0x10000;
           out += fmt::format("\\u{:04x}\\u{:04x}", 0xD800 + (offset >> 10), 0xDC00 + (offset & 0x3FF));
@@ -70,23 +83,35 @@ Status JsonWriter::append(const Value& value) {
   HEADRACE_RETURN_IF_ERROR(runtime_.work(1));
   HEADRACE_RETURN_IF_ERROR(runtime_.fits(out_.size()));
   switch (value.kind()) {
-    case Kind::none: out_ += "null"; return {};
-    case Kind::boolean: out_ += value.boolean() ? "true" : "false"; return {};
-    case Kind::integer: out_ += std::to_string(value.integer()); return {};
-    case Kind::real: out_ += json_real(value.real()); return {};
+    case Kind::none:
+      out_ += "null";
+      return {};
+    case Kind::boolean:
+      out_ += value.boolean() ? "true" : "false";
+      return {};
+    case Kind::integer:
+      out_ += std::to_string(value.integer());
+      return {};
+    case Kind::real:
+      out_ += json_real(value.real());
+      return {};
     case Kind::text: {
       HEADRACE_RETURN_IF_ERROR(runtime_.work_on_bytes(value.text().size()));
       append_json_string(out_, value.text().view(), format_.ensure_ascii);
       return {};
     }
     case Kind::sequence:
-      if (value.sequence().flavor == Sequence::Flavor::list || value.sequence().flavor == Sequence::Flavor::tuple) {
+      if (value.sequence().flavor == Sequence::Flavor::list ||
+          value.sequence().flavor == Sequence::Flavor::tuple) {
         return append_list(value.sequence());
       }
       break;
-    case Kind::dict: return append_dict(value.dict());
-    case Kind::undefined: return type_error("{}", value.why_undefined());
-    default: break;
+    case Kind::dict:
+      return append_dict(value.dict());
+    case Kind::undefined:
+      return type_error("{}", value.why_undefined());
+    default:
+      break;
   }
   return type_error("{} can't be written as JSON", type_name(value));
 }
@@ -128,7 +153,8 @@ Result<std::vector<Dict::Entry>> JsonWriter::ordered(const Dict& dict) {
   }
   HEADRACE_TRY(const std::vector<Value> order, sort_by(runtime_, positions, keys, false));
   std::vector<Dict::Entry> entries;
-  for (const Value& position : order) entries.push_back(dict.entries[static_cast<size_t>(position.integer())]);
+  for (const Value& position : order)
+    entries.push_back(dict.entries[static_cast<size_t>(position.integer())]);
   return entries;
 }
 
@@ -155,7 +181,8 @@ Status JsonWriter::append_dict(const Dict& dict) {
 
 Status JsonWriter::append_key(const Value& key) {
   switch (key.kind()) {
-    case Kind::text: return append(key);
+    case Kind::text:
+      return append(key);
     case Kind::none:
     case Kind::boolean:
     case Kind::integer:
@@ -164,7 +191,8 @@ Status JsonWriter::append_key(const Value& key) {
       HEADRACE_RETURN_IF_ERROR(append(key));
       out_ += '"';
       return {};
-    default: return type_error("a key of type {} can't be written as JSON", type_name(key));
+    default:
+      return type_error("a key of type {} can't be written as JSON", type_name(key));
   }
 }
 

@@ -57,8 +57,8 @@ class Lexer {
   }
   size_t skip_space(size_t from) const;
   void advance_to(size_t end) {
-    line_ += static_cast<uint32_t>(
-        std::count(source_.begin() + static_cast<ptrdiff_t>(position_), source_.begin() + static_cast<ptrdiff_t>(end), '\n'));
+    line_ += static_cast<uint32_t>(std::count(source_.begin() + static_cast<ptrdiff_t>(position_),
+                                              source_.begin() + static_cast<ptrdiff_t>(end), '\n'));
     position_ = end;
   }
   void push(TokenKind kind, std::string text = {}) { tokens_.push_back({kind, line_, std::move(text)}); }
@@ -93,7 +93,8 @@ size_t Lexer::skip_space(size_t from) const {
   return from;
 }
 
-// Emits the text up to the tag at `end`, with the white space removed that the tag's sign or lstrip_blocks asks for.
+// Emits the text up to the tag at `end`, with the white space removed that the tag's sign or lstrip_blocks
+// asks for.
 void Lexer::push_data(size_t end, char sign, bool is_variable) {
   std::string_view text = source_.substr(position_, end - position_);
   if (sign == '-') {
@@ -141,7 +142,8 @@ Status Lexer::lex_raw(size_t close) {
   // Unlike every other, a raw block's own tag swallows no newline.
   const size_t body = source_[close] == '%' ? close + 2 : block_close(close);
   advance_to(body);
-  for (size_t tag = source_.find("{%", body); tag != std::string_view::npos; tag = source_.find("{%", tag + 1)) {
+  for (size_t tag = source_.find("{%", body); tag != std::string_view::npos;
+       tag = source_.find("{%", tag + 1)) {
     const std::optional<size_t> end = raw_tag_end(tag, "endraw");
     if (!end) continue;
     push_data(tag, source_[tag + 2], false);
@@ -225,13 +227,15 @@ Status Lexer::lex_operator() {
     return {};
   }
   const Utf8Char c = decode_utf8(source_, position_);
-  return error_at(line_, Errc::bad_model, "unexpected character '{}'", printable(source_.substr(position_, c.size)));
+  return error_at(line_, Errc::bad_model, "unexpected character '{}'",
+                  printable(source_.substr(position_, c.size)));
 }
 
 Status Lexer::lex_number() {
   const auto digits = [this](size_t from) {  // digits with single underscores between them
     while (from < source_.size() &&
-           (is_digit(source_[from]) || (source_[from] == '_' && from + 1 < source_.size() && is_digit(source_[from + 1])))) {
+           (is_digit(source_[from]) ||
+            (source_[from] == '_' && from + 1 < source_.size() && is_digit(source_[from + 1])))) {
       ++from;
     }
     return from;
@@ -276,7 +280,8 @@ Status Lexer::lex_string() {
       advance_to(position_ + 1);
     }
   }
-  if (position_ >= source_.size()) return error_at(start, Errc::bad_model, "string without closing {}", quote);
+  if (position_ >= source_.size())
+    return error_at(start, Errc::bad_model, "string without closing {}", quote);
   advance_to(position_ + 1);
   tokens_.push_back({TokenKind::string, start, std::move(value)});
   return {};
@@ -303,11 +308,13 @@ Status Lexer::append_escape(std::string& value) {
     const size_t digits = c == 'x' ? 2 : c == 'u' ? 4 : 8;
     for (++end; end < position_ + 2 + digits; ++end) {
       const int digit = end < source_.size() ? hex_digit(source_[end]) : -1;
-      if (digit < 0) return error_at(line_, Errc::bad_model, "escape \\{} needs {} hexadecimal digits", c, digits);
+      if (digit < 0)
+        return error_at(line_, Errc::bad_model, "escape \\{} needs {} hexadecimal digits", c, digits);
       code_point = code_point * 16 + static_cast<uint32_t>(digit);
     }
     if (code_point > 0x10FFFF || (code_point >= 0xD800 && code_point <= 0xDFFF)) {
-      return error_at(line_, Errc::bad_model, "escape \\{} names U+{:X}, which is not a character", c, code_point);
+      return error_at(line_, Errc::bad_model, "escape \\{} names U+{:X}, which is not a character", c,
+                      code_point);
     }
   } else if (c == 'N') {
     return error_at(line_, Errc::unsupported, "escape \\N is not supported");
@@ -325,7 +332,8 @@ Result<std::vector<Token>> Lexer::run() {
   while (position_ < source_.size()) {
     size_t tag = source_.find('{', position_);
     while (tag != std::string_view::npos &&
-           (tag + 1 >= source_.size() || std::string_view("%{#").find(source_[tag + 1]) == std::string_view::npos)) {
+           (tag + 1 >= source_.size() ||
+            std::string_view("%{#").find(source_[tag + 1]) == std::string_view::npos)) {
       tag = source_.find('{', tag + 1);
     }
     if (tag == std::string_view::npos) {

@@ -1,5 +1,5 @@
-// What a chat template may spend. Templates come with downloaded models: one that loops, recurses or multiplies
-// strings must end in an error, and an honest one never comes near these figures.
+// What a chat template may spend. Templates come with downloaded models: one that loops, recurses or
+// multiplies strings must end in an error, and an honest one never comes near these figures.
 #pragma once
 
 #include <cstddef>

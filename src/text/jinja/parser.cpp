@@ -17,8 +17,8 @@ namespace headrace::jinja {
 namespace {
 
 // Tags of jinja2 that chat templates have no use for.
-constexpr std::array<std::string_view, 9> kUnsupportedTags = {"autoescape", "block", "do",     "extends", "from",
-                                                              "import",     "include", "print", "trans"};
+constexpr std::array<std::string_view, 9> kUnsupportedTags = {
+    "autoescape", "block", "do", "extends", "from", "import", "include", "print", "trans"};
 
 class StatementParser {
  public:
@@ -26,7 +26,8 @@ class StatementParser {
 
   /// Statements up to one of the tags in `ends`, whose name is left as the current token; with no ends, up to
   /// the end of the template.
-  Result<Body> body(std::initializer_list<std::string_view> ends, std::string_view opened_by = {}, uint32_t line = 0);
+  Result<Body> body(std::initializer_list<std::string_view> ends, std::string_view opened_by = {},
+                    uint32_t line = 0);
 
  private:
   /// The rest of an opening tag, the body, and the closing tag's name.
@@ -63,7 +64,8 @@ Result<Body> StatementParser::body(std::initializer_list<std::string_view> ends,
       body.push_back({start, OutputValue{std::move(value)}});
     } else {
       HEADRACE_RETURN_IF_ERROR(tokens_.expect(TokenKind::block_begin));
-      if (std::any_of(ends.begin(), ends.end(), [this](std::string_view end) { return tokens_.at_name(end); })) {
+      if (std::any_of(ends.begin(), ends.end(),
+                      [this](std::string_view end) { return tokens_.at_name(end); })) {
         return body;
       }
       HEADRACE_TRY(Statement next, statement());
@@ -151,7 +153,8 @@ Result<Statement> StatementParser::for_statement(uint32_t line) {
   if (tokens_.skip_name("if")) {
     HEADRACE_TRY(loop.condition, expressions_.expression());
   }
-  if (tokens_.at_name("recursive")) return error_at(line, Errc::unsupported, "recursive loops are not supported");
+  if (tokens_.at_name("recursive"))
+    return error_at(line, Errc::unsupported, "recursive loops are not supported");
   tokens_.skip_op(":");
   HEADRACE_RETURN_IF_ERROR(tokens_.expect(TokenKind::block_end));
   ++loops_;

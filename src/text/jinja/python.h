@@ -16,8 +16,8 @@
 
 namespace headrace::jinja {
 
-// Errors of all of these: usage where Python raises TypeError, ValueError or the like; unsupported where we stop
-// short of Python; out_of_budget for the limits.
+// Errors of all of these: usage where Python raises TypeError, ValueError or the like; unsupported where we
+// stop short of Python; out_of_budget for the limits.
 
 Result<bool> truth(Runtime& runtime, const Value& value);
 Result<bool> equal(Runtime& runtime, const Value& a, const Value& b);
@@ -64,10 +64,11 @@ Result<Value> attribute(Runtime& runtime, const Value& object, const std::string
 /// value[index]: items first, then attributes.
 Result<Value> subscript(Runtime& runtime, const Value& object, const Value& index);
 /// value[start:stop:step]; none stands for a missing bound.
-Result<Value> slice(Runtime& runtime, const Value& object, const Value& start, const Value& stop, const Value& step);
+Result<Value> slice(Runtime& runtime, const Value& object, const Value& start, const Value& stop,
+                    const Value& step);
 
 /// Stable. `keys` decide, `items` are put in their order.
-Result<std::vector<Value>> sort_by(Runtime& runtime, const std::vector<Value>& items, const std::vector<Value>& keys,
-                                   bool reverse);
+Result<std::vector<Value>> sort_by(Runtime& runtime, const std::vector<Value>& items,
+                                   const std::vector<Value>& keys, bool reverse);
 
 }  // namespace headrace::jinja

@@ -15,7 +15,8 @@ Status Runtime::work(uint64_t units) {
 
 Status Runtime::fits(uint64_t bytes) const {
   if (bytes <= bytes_left_) return {};
-  return make_error(Errc::out_of_budget, "the template's values take more than {}", human_bytes(kMaxValueBytes));
+  return make_error(Errc::out_of_budget, "the template's values take more than {}",
+                    human_bytes(kMaxValueBytes));
 }
 
 Status Runtime::reserve(uint64_t bytes) {

@@ -30,7 +30,9 @@ class Runtime {
   Result<Value> text(std::string_view bytes, bool trusted) { return text(Text(bytes, trusted)); }
   Result<Value> sequence(Sequence::Flavor flavor, std::vector<Value> items);
   Result<Value> list(std::vector<Value> items) { return sequence(Sequence::Flavor::list, std::move(items)); }
-  Result<Value> tuple(std::vector<Value> items) { return sequence(Sequence::Flavor::tuple, std::move(items)); }
+  Result<Value> tuple(std::vector<Value> items) {
+    return sequence(Sequence::Flavor::tuple, std::move(items));
+  }
   /// Keys must differ; see Python's build_dict for entries where they may not.
   Result<Value> dict(std::vector<Dict::Entry> entries);
 

@@ -7,17 +7,27 @@ namespace {
 
 std::string describe(TokenKind kind) {
   switch (kind) {
-    case TokenKind::data: return "text";
-    case TokenKind::variable_begin: return "'{{'";
-    case TokenKind::variable_end: return "'}}'";
-    case TokenKind::block_begin: return "'{%'";
-    case TokenKind::block_end: return "'%}'";
-    case TokenKind::name: return "a name";
-    case TokenKind::string: return "a string";
+    case TokenKind::data:
+      return "text";
+    case TokenKind::variable_begin:
+      return "'{{'";
+    case TokenKind::variable_end:
+      return "'}}'";
+    case TokenKind::block_begin:
+      return "'{%'";
+    case TokenKind::block_end:
+      return "'%}'";
+    case TokenKind::name:
+      return "a name";
+    case TokenKind::string:
+      return "a string";
     case TokenKind::integer:
-    case TokenKind::real: return "a number";
-    case TokenKind::op: return "an operator";
-    case TokenKind::end: return "the end of the template";
+    case TokenKind::real:
+      return "a number";
+    case TokenKind::op:
+      return "an operator";
+    case TokenKind::end:
+      return "the end of the template";
   }
   return "a token";
 }

@@ -142,7 +142,8 @@ struct Sequence : Object {
   mutable bool consumed = false;  // an iterator that was walked
 };
 
-/// A dict in insertion order. Lookup is linear: template dicts have a handful of keys, and the work is charged.
+/// A dict in insertion order. Lookup is linear: template dicts have a handful of keys, and the work is
+/// charged.
 struct Dict : Object {
   using Entry = std::pair<Value, Value>;
   explicit Dict(std::vector<Entry> e) : entries(std::move(e)) {}

@@ -31,6 +31,7 @@ static inline float get_typed(DType type, const std::byte* p, size_t index) {
 struct State {
   float* o;
   size_t d;
+  bool saw_keys = false;  // m tells nothing: it stays -infinity when all scores are NaN
   float& m() const { return o[d]; }
   float& l() const { return o[d + 1]; }
 };
@@ -233,6 +234,7 @@ static void finish_block(const AttendTask& t, const Block& block, float* scores,
   for (size_t q = 0; q < t.n_queries; ++q) {
     bits[q] = seen(t, q, block);
     o[q] = states[q].o;
+    if (bits[q] != 0) states[q].saw_keys = true;
     if (bits[q] != 0) rescale[q] = softmax_block(bits[q], scores + q * kBlockPositions, states[q]);
   }
   for (size_t q = 0; q < t.n_queries;) {
@@ -246,7 +248,8 @@ static void finish_block(const AttendTask& t, const Block& block, float* scores,
   }
 }
 
-static inline void clear_state(State state) {
+static inline void clear_state(State& state) {
+  state.saw_keys = false;
   for (size_t i = 0; i < state.d; ++i) state.o[i] = 0.0F;
   state.m() = kMinusInfinity;
   state.l() = 0.0F;
@@ -278,7 +281,7 @@ struct Walk {
 
   void close_split(size_t split) {
     for (size_t q = 0; q < t.n_queries; ++q) {
-      if (state[q].m() == kMinusInfinity) continue;  // no key of this split was seen
+      if (!state[q].saw_keys) continue;
       if (t.partials) {
         copy_state({partial[q], state[q].d}, state[q]);
         partial[q] += t.partial_stride;

@@ -139,6 +139,11 @@ static void super_blocks(const LinearTask& t, size_t row) {
 }
 
 // Q6_K: sixteen groups of 16 with signed 8-bit scales.
+static inline Quads q6_quads(const std::byte* p) {
+  Quads w = quads_nibbles(bytes(p));
+  quads_add_sixth_bits(w, bytes(p) + kNibbleBytes);
+  return w;
+}
 template <int R>
 static void super_blocks_q6(const LinearTask& t, size_t row) {
   constexpr size_t block_bytes = kQ6KScales + 256 + kHalvesBytes;
@@ -151,8 +156,7 @@ static void super_blocks_q6(const LinearTask& t, size_t row) {
     I16 products[R];
     for (int r = 0; r < R; ++r) products[r] = int_set1(0);
     for (size_t g = 0; g < 8; ++g) {
-      Quads w = quads_nibbles(bytes(p + g * (kNibbleBytes + kSixthBytes)));
-      quads_add_sixth_bits(w, bytes(p + g * (kNibbleBytes + kSixthBytes)) + kNibbleBytes);
+      const Quads w = q6_quads(p + g * (kNibbleBytes + kSixthBytes));
       for (int half = 0; half < 2; ++half) {
         const size_t sixteen = 2 * g + static_cast<size_t>(half);
         const I16 scale = load_s8(reinterpret_cast<const int8_t*>(scales) + 16 * sixteen);

@@ -88,14 +88,12 @@ static void store_floats(DType type, const float* x, size_t n, std::byte* out, s
   }
 }
 
+// Passes over NaNs: max() returns its second argument then, and `acc` never is one.
 static float max_row(const float* x, size_t n) {
+  V16 acc = set1(-__builtin_inff());
   size_t i = 0;
-  float largest = x[0];
-  if (n >= 16) {
-    V16 acc = load(x);
-    for (i = 16; i + 16 <= n; i += 16) acc = max(load(x + i), acc);
-    largest = fold_max(acc);
-  }
+  for (; i + 16 <= n; i += 16) acc = max(load(x + i), acc);
+  float largest = fold_max(acc);
   for (; i < n; ++i) largest = x[i] > largest ? x[i] : largest;
   return largest;
 }

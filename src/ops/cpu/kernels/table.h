@@ -8,6 +8,7 @@ static constexpr KernelTable kTable = {
     .quantise_row = quantise_row,
     .linear_quantised = linear_quantised,
     .linear_float = linear_float,
+    .decode_panel = decode_panel,
     .rms_norm_row = rms_norm_row,
     .silu_row = silu_row,
     .gelu_tanh_row = gelu_tanh_row,

@@ -172,6 +172,15 @@ static inline Quads quads_bytes(const uint8_t* p) {
   }
   return w;
 }
+// Input i of quad j for each output: as stored unsigned, and as the signed byte that quads_bytes() read.
+static inline I16 quad_input(const Quads& w, int j, int i) {
+  const __m256i mask = _mm256_set1_epi32(255);
+  return {_mm256_and_si256(_mm256_srli_epi32(w.lo[j], 8 * i), mask),
+          _mm256_and_si256(_mm256_srli_epi32(w.hi[j], 8 * i), mask)};
+}
+static inline __m256i signed_byte(__m256i w, int i) { return _mm256_srai_epi32(_mm256_slli_epi32(w, 24 - 8 * i), 24); }
+static inline I16 quad_signed(const Quads& w, int j, int i) { return {signed_byte(w.lo[j], i), signed_byte(w.hi[j], i)}; }
+
 static inline __m256i broadcast_quad(const int8_t* a) {
   int32_t quad;
   __builtin_memcpy(&quad, a, 4);

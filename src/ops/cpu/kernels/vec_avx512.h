@@ -127,6 +127,12 @@ static inline Quads quads_bytes(const uint8_t* p) {
   for (int j = 0; j < 8; ++j) w.q[j] = _mm512_xor_si512(_mm512_loadu_si512(p + 64 * j), flip);
   return w;
 }
+// Input i of quad j for each output: as stored unsigned, and as the signed byte that quads_bytes() read.
+static inline I16 quad_input(const Quads& w, int j, int i) {
+  return {_mm512_and_si512(_mm512_srli_epi32(w.q[j], static_cast<unsigned>(8 * i)), _mm512_set1_epi32(255))};
+}
+static inline I16 quad_signed(const Quads& w, int j, int i) { return int_sub(quad_input(w, j, i), int_set1(kSignedOffset)); }
+
 static inline __m512i broadcast_quad(const int8_t* a) {
   int32_t quad;
   __builtin_memcpy(&quad, a, 4);

@@ -214,6 +214,14 @@ static inline Quads quads_bytes(const uint8_t* p) {
   __builtin_memcpy(w.b, p, 512);
   return w;
 }
+// Input i of quad j for each output: as stored unsigned, and as the signed byte that quads_bytes() read.
+static inline I16 quad_input(const Quads& w, int j, int i) {
+  return int_lanes([&](int n) { return static_cast<int32_t>(w.b[64 * j + 4 * n + i]); });
+}
+static inline I16 quad_signed(const Quads& w, int j, int i) {
+  return int_lanes([&](int n) { return static_cast<int32_t>(static_cast<int8_t>(w.b[64 * j + 4 * n + i])); });
+}
+
 template <typename Byte>
 static inline I16 dot_quads(const uint8_t* w, int quads, const int8_t* a) {
   I16 sum = int_set1(0);

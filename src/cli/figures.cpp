@@ -1,0 +1,57 @@
+#include "cli/figures.h"
+
+namespace headrace::cli {
+namespace {
+
+double rate(size_t tokens, double seconds) {
+  return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
+}
+
+double decode_rate(const GenerateResult& result) {
+  return result.tokens.size() < 2 ? 0 : rate(result.tokens.size() - 1, result.decode_seconds);
+}
+
+std::string rate_text(double tokens_per_second) {
+  return fmt::format("{:.{}f} tok/s", tokens_per_second,
+                     tokens_per_second < 10    ? 2
+                     : tokens_per_second < 100 ? 1
+                                               : 0);
+}
+
+}  // namespace
+
+std::string figures_line(const OpenModel& model, const GenerateResult& result) {
+  std::string line =
+      fmt::format("load {:.2f} s | prefill {} tokens", model.load_seconds, result.prompt_tokens);
+  if (!result.tokens.empty()) line += ", " + rate_text(rate(result.prompt_tokens, result.prefill_seconds));
+  line += fmt::format(" | decode {} tokens", result.tokens.size());
+  if (result.tokens.size() > 1) line += ", " + rate_text(decode_rate(result));
+  return line + " | " + model.backend;
+}
+
+Json timings_json(const OpenModel& model, const GenerateResult& result) {
+  return {{"load_seconds", model.load_seconds},
+          {"prefill_seconds", result.prefill_seconds},
+          {"prefill_tokens_per_second", rate(result.prompt_tokens, result.prefill_seconds)},
+          {"decode_seconds", result.decode_seconds},
+          {"decode_tokens_per_second", decode_rate(result)}};
+}
+
+std::string finish_text(const GenerateResult& result) {
+  if (result.stopped) return "stop_string";
+  switch (result.finished) {
+    case FinishReason::end_token:
+      return "end_token";
+    case FinishReason::length:
+      return "length";
+    case FinishReason::context:
+      return "context";
+    case FinishReason::cancelled:
+      return "cancelled";
+    case FinishReason::none:
+      break;
+  }
+  return "none";
+}
+
+}  // namespace headrace::cli

@@ -1,0 +1,103 @@
+#include "cli/open_model.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+
+#include "cli/interrupt.h"
+#include "cli/output.h"
+#include "cli/progress.h"
+#include "core/file.h"
+#include "core/threads.h"
+#include "hub/model_cache.h"
+#include "ops/cpu/cpu_backend.h"
+#include "text/tokenizer_gguf.h"
+
+namespace headrace::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+Status stop_if_interrupted() {
+  if (interrupted()) return make_error(Errc::cancelled, "interrupted while loading");
+  return {};
+}
+
+// A token beyond the embedding table could be encoded but never computed.
+Status check_vocabulary(const GgufFile& file, const Tokenizer& tokenizer, const ModelInfo& info) {
+  if (tokenizer.vocab_size() <= info.vocab_size) return {};
+  return make_error(Errc::bad_model,
+                    "{}: tokenizer.ggml.tokens has {} entries, tensor token_embd.weight only {} rows",
+                    file.name(), tokenizer.vocab_size(), info.vocab_size);
+}
+
+// First steps pay for page faults and sleeping threads; they should not spoil the figures.
+Status warm_up(Engine& engine) {
+  Request request;
+  request.prompt = {0};
+  request.max_new_tokens = 1;
+  request.sampling.temperature = 0;
+  HEADRACE_TRY([[maybe_unused]] const RequestId id, engine.submit(std::move(request)));
+  std::vector<Event> events;
+  while (!engine.idle()) engine.step(events);
+  return {};
+}
+
+}  // namespace
+
+Result<cpu::Tier> chosen_tier() {
+  const char* forced = std::getenv("HEADRACE_CPU");
+  Result<cpu::Tier> tier = cpu::choose_tier(forced == nullptr ? "" : forced);
+  if (!tier) return Error{Errc::usage, tier.error().message};
+  return tier;
+}
+
+Result<GgufFile> open_model_file(const ModelFlags& flags) {
+  HEADRACE_TRY(const std::filesystem::path path, find_model(flags.model));
+  return GgufFile::open(path);
+}
+
+Result<OpenModel> open_model(const ModelFlags& flags, const EngineFlags& engine_flags) {
+  const Clock::time_point begin = Clock::now();
+  auto ledger = std::make_unique<MemoryLedger>(std::min(engine_flags.memory, available_memory_bytes()));
+  HEADRACE_TRY(const cpu::Tier tier, chosen_tier());
+  HEADRACE_TRY(const GgufFile file, open_model_file(flags));
+  HEADRACE_TRY(const ModelInfo info, describe_model(file));
+  HEADRACE_TRY(Tokenizer tokenizer, load_tokenizer(file));
+  HEADRACE_RETURN_IF_ERROR(check_vocabulary(file, tokenizer, info));
+  HEADRACE_RETURN_IF_ERROR(stop_if_interrupted());
+  if (engine_flags.context > info.context_length) {
+    warn(fmt::format("a context of {} tokens is more than the {} that the model was trained for",
+                     engine_flags.context, info.context_length));
+  }
+
+  const auto cores = static_cast<uint32_t>(default_thread_count());
+  const uint32_t threads = engine_flags.threads == 0 ? cores : engine_flags.threads;
+  const uint32_t threads_batch = engine_flags.threads_batch == 0 ? threads : engine_flags.threads_batch;
+  std::unique_ptr<Backend> backend = make_cpu_backend(tier, std::max(threads, threads_batch));
+  std::string description =
+      fmt::format("{}, exact, {} thread{}", backend->name(), threads, threads == 1 ? "" : "s");
+  if (threads_batch != threads) description += fmt::format(" ({} for prompts)", threads_batch);
+
+  Progress progress("loading", Progress::Unit::bytes, flags.quiet, std::chrono::seconds(1));
+  const LoadOptions load = {.progress = [&](uint64_t done, uint64_t total) { progress.update(done, total); },
+                            .cancel = &interrupted()};
+  HEADRACE_TRY(std::unique_ptr<Model> model, load_model(file, *backend, *ledger, load));
+  progress.finish();
+  HEADRACE_TRY(std::unique_ptr<Engine> engine, Engine::create(std::move(backend), std::move(model), *ledger,
+                                                              {.context = engine_flags.context,
+                                                               .sequences = 1,
+                                                               .batch_rows = engine_flags.batch_rows,
+                                                               .key_type = engine_flags.key_type,
+                                                               .value_type = engine_flags.value_type,
+                                                               .activations = engine_flags.activations,
+                                                               .decode_threads = threads,
+                                                               .batch_threads = threads_batch}));
+  if (!engine_flags.no_warmup) HEADRACE_RETURN_IF_ERROR(warm_up(*engine));
+  HEADRACE_RETURN_IF_ERROR(stop_if_interrupted());
+  const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  return OpenModel{file.name(),       std::move(ledger),      std::move(tokenizer),
+                   std::move(engine), std::move(description), seconds};
+}
+
+}  // namespace headrace::cli

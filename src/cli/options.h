@@ -1,0 +1,71 @@
+// Flags that several verbs share, in the letters and with the defaults that llama.cpp's users know.
+//
+// Every value is checked while the command line is read: what does not parse or lies outside its range is a
+// usage error that names the flag and the range.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/numbers.h"
+#include "decode/sampler.h"
+#include "ops/backend.h"
+#include "tensor/dtype.h"
+
+namespace headrace::cli {
+
+/// A number within [low, high].
+template <typename T>
+CLI::Option* add_number(CLI::App& app, const std::string& names, T& value, T low, T high,
+                        const std::string& help, const std::string& range) {
+  const auto wrong = [=](const std::string& text) -> std::string {
+    const std::optional<T> number = parse_number<T>(text);
+    if (number && *number >= low && *number <= high) return {};
+    return "expected " + range + ", found '" + text + "'";
+  };
+  return app
+      .add_option_function<std::string>(
+          names, [&value](const std::string& text) { value = parse_number<T>(text).value_or(value); }, help)
+      ->check(wrong)
+      ->type_name("N");
+}
+
+struct ModelFlags {
+  std::string model;
+  bool quiet = false;
+};
+void add_model_flags(CLI::App& app, ModelFlags& flags);
+void add_quiet_flag(CLI::App& app, bool& quiet);
+
+/// Text from -p, or from a file, or from standard input.
+struct TextFlags {
+  std::optional<std::string> prompt;
+  std::optional<std::string> file;
+};
+void add_prompt_flags(CLI::App& app, TextFlags& flags);
+void add_file_flag(CLI::App& app, TextFlags& flags);
+
+struct EngineFlags {
+  uint32_t context = 0;        // 0: the model's
+  uint32_t threads = 0;        // 0: as many as there are cores
+  uint32_t threads_batch = 0;  // 0: threads
+  uint32_t batch_rows = 512;
+  DType key_type = DType::F16;
+  DType value_type = DType::F16;
+  ActivationNumerics activations = ActivationNumerics::int8;
+  uint64_t memory = std::numeric_limits<uint64_t>::max();  // at most, besides what the system has
+  bool no_warmup = false;
+};
+void add_engine_flags(CLI::App& app, EngineFlags& flags);
+
+struct SamplingFlags {
+  SamplingParams params;
+  std::optional<uint64_t> seed;  // none: from the system
+};
+void add_sampling_flags(CLI::App& app, SamplingFlags& flags);
+
+}  // namespace headrace::cli

@@ -1,0 +1,23 @@
+// The verbs, one file each. Registering adds a verb's flags; when the user has chosen it, parsing sets
+// `action` to what shall be done.
+#pragma once
+
+#include <functional>
+
+#include <CLI/CLI.hpp>
+
+#include "core/result.h"
+
+namespace headrace::cli {
+
+using Action = std::function<Status()>;
+
+void register_run(CLI::App& app, Action& action);
+void register_info(CLI::App& app, Action& action);
+void register_perplexity(CLI::App& app, Action& action);
+void register_pull(CLI::App& app, Action& action);
+void register_doctor(CLI::App& app, Action& action);
+void register_tokenize(CLI::App& app, Action& action);
+void register_detokenize(CLI::App& app, Action& action);
+
+}  // namespace headrace::cli

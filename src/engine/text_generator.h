@@ -1,0 +1,39 @@
+// Text in, text out: one prompt through an engine, with streaming, stop strings and figures.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/engine.h"
+#include "text/tokenizer.h"
+
+namespace headrace {
+
+struct GenerateOptions {
+  int64_t max_new_tokens = -1;  // -1: until the context is full
+  SamplingParams sampling;
+  std::vector<std::string> stops;
+  bool ignore_eos = false;
+  const std::atomic<bool>* cancel = nullptr;  // looked at between steps
+  std::function<void(const Draw&)> on_draw;   // each token that was drawn, the end token included; may be empty
+};
+
+struct GenerateResult {
+  std::vector<int32_t> tokens;  // that were generated, the end token included
+  FinishReason finished = FinishReason::none;
+  bool stopped = false;         // a stop string matched
+  uint32_t prompt_tokens = 0;
+  double prefill_seconds = 0;   // until the first token was drawn
+  double decode_seconds = 0;    // from then on
+};
+
+/// Generates from `prompt`, calling `on_text` with pieces of complete UTF-8 as they become certain. The engine
+/// must be idle and stays so. Cancelling ends with finished == cancelled, which is no error.
+Result<GenerateResult> generate(Engine& engine, const Tokenizer& tokenizer, std::vector<int32_t> prompt,
+                                const GenerateOptions& options,
+                                const std::function<void(std::string_view)>& on_text);
+
+}  // namespace headrace

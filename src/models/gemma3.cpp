@@ -1,0 +1,169 @@
+#include "models/gemma3.h"
+
+#include "models/weight_loader.h"
+#include "ops/elementary.h"
+
+namespace headrace {
+namespace {
+
+struct Gemma3Layer {
+  ConstVec attn_norm, q_norm, k_norm, post_attn_norm;
+  Linear q, k, v, out;
+  ConstVec mlp_norm, post_mlp_norm;
+  Linear gate, up, down;
+  size_t group = 0;           // kFull or kWindow
+  size_t index_in_group = 0;
+};
+
+enum : size_t { kFull = 0, kWindow = 1 };
+
+class Gemma3 final : public Model {
+ public:
+  size_t workspace_floats(size_t rows) const override {
+    const size_t per_row = 2 * cfg_.d_model + 2 * cfg_.q_width() + 2 * cfg_.kv_width() + 2 * cfg_.d_ff +
+                           cfg_.rope.d_rotary + cfg_.window_rope.d_rotary;
+    return rows * per_row;
+  }
+
+  void forward(const Ops& op, const Step& step, Workspace& ws, Mat hidden) const override {
+    const size_t rows = step.rows;
+    Mat x = ws.mat(rows, cfg_.d_model);
+    Mat h = ws.mat(rows, cfg_.d_model);
+    Mat q = ws.mat(rows, cfg_.q_width());
+    Mat k = ws.mat(rows, cfg_.kv_width());
+    Mat v = ws.mat(rows, cfg_.kv_width());
+    Mat attended = ws.mat(rows, cfg_.q_width());
+    Mat gate = ws.mat(rows, cfg_.d_ff);
+    Mat up = ws.mat(rows, cfg_.d_ff);
+    const Mat angles[] = {ws.mat(rows, cfg_.rope.d_rotary), ws.mat(rows, cfg_.window_rope.d_rotary)};
+
+    op.rope_angles(step.positions, frequencies_[kFull], angles[kFull]);
+    op.rope_angles(step.positions, frequencies_[kWindow], angles[kWindow]);
+    op.embed(step.tokens, embeddings_.weight, embedding_scale_, x);
+    for (const Gemma3Layer& w : layers_) {
+      const GroupStep& group = step.groups[w.group];
+      const KvView kv = group.layer(w.index_in_group);
+
+      op.rms_norm(x, w.attn_norm, cfg_.norm_eps, h);
+      op.linear(h, {{&w.q, q}, {&w.k, k}, {&w.v, v}});
+      op.rms_norm(q.split(cfg_.d_head), w.q_norm, cfg_.norm_eps, q.split(cfg_.d_head));
+      op.rms_norm(k.split(cfg_.d_head), w.k_norm, cfg_.norm_eps, k.split(cfg_.d_head));
+      op.rope(cfg_.rope.style, angles[w.group], cfg_.d_head, q);
+      op.store_kv(cfg_.rope.style, angles[w.group], k, v, group.slots, kv);
+      op.attend(q, kv, group.plan, cfg_.attention_scale, {}, attended);
+      op.linear(attended, {{&w.out, h}});
+      op.rms_norm(h, w.post_attn_norm, cfg_.norm_eps, h);
+      op.add(x, h);
+
+      op.rms_norm(x, w.mlp_norm, cfg_.norm_eps, h);
+      op.linear(h, {{&w.gate, gate}, {&w.up, up}});
+      op.gated(Activation::gelu_tanh, gate, up, gate);
+      op.linear(gate, {{&w.down, h}});
+      op.rms_norm(h, w.post_mlp_norm, cfg_.norm_eps, h);
+      op.add(x, h);
+    }
+    Mat last = h.top(step.n_outputs);
+    op.gather_rows(x, step.output_rows, last);
+    op.rms_norm(last, final_norm_, cfg_.norm_eps, hidden);
+  }
+
+  void logits(const Ops& op, ConstMat hidden, Mat logits) const override { op.linear(hidden, {{&output_, logits}}); }
+
+  Status load(const GgufFile& file, WeightLoader& weights, Gemma3Config config) {
+    cfg_ = std::move(config);
+    info_ = model_info(file, "gemma3", cfg_);
+    embedding_scale_ = static_cast<float>(pow_f64(cfg_.d_model, 0.5));
+    groups_ = {{"full", 0, cfg_.n_kv_heads, cfg_.d_head, 0}, {"window", 0, cfg_.n_kv_heads, cfg_.d_head, cfg_.window}};
+
+    HEADRACE_TRY(embeddings_, weights.linear("token_embd.weight", cfg_.vocab_size, cfg_.d_model, Split::none));
+    frequencies_[kFull] = weights.constant(rope_frequencies(cfg_.rope));
+    frequencies_[kWindow] = weights.constant(rope_frequencies(cfg_.window_rope));
+    for (uint32_t l = 0; l < cfg_.n_layers; ++l) {
+      HEADRACE_TRY(Gemma3Layer layer, load_layer(weights, fmt::format("blk.{}.", l)));
+      layer.group = cfg_.is_global(l) ? kFull : kWindow;
+      layer.index_in_group = groups_[layer.group].n_layers++;
+      layers_.push_back(layer);
+    }
+    HEADRACE_TRY(final_norm_, weights.vector("output_norm.weight", cfg_.d_model));
+    output_ = embeddings_;
+    if (!info_.tied_output) {
+      HEADRACE_TRY(output_, weights.linear("output.weight", cfg_.vocab_size, cfg_.d_model, Split::columns));
+    }
+    HEADRACE_RETURN_IF_ERROR(weights.finish());
+    info_.weight_bytes = weights.bytes();
+    buffer_ = weights.take_buffer();
+    return {};
+  }
+
+ private:
+  Result<Gemma3Layer> load_layer(WeightLoader& weights, const std::string& prefix) const {
+    Gemma3Layer w;
+    const auto linear = [&](const char* name, uint64_t n, uint64_t k, Split split) {
+      return weights.linear(prefix + name, n, k, split);
+    };
+    const auto norm = [&](const char* name, uint64_t n) { return weights.vector(prefix + name, n); };
+    HEADRACE_TRY(w.attn_norm, norm("attn_norm.weight", cfg_.d_model));
+    HEADRACE_TRY(w.q, linear("attn_q.weight", cfg_.q_width(), cfg_.d_model, Split::columns));
+    HEADRACE_TRY(w.k, linear("attn_k.weight", cfg_.kv_width(), cfg_.d_model, Split::columns));
+    HEADRACE_TRY(w.v, linear("attn_v.weight", cfg_.kv_width(), cfg_.d_model, Split::columns));
+    HEADRACE_TRY(w.q_norm, norm("attn_q_norm.weight", cfg_.d_head));
+    HEADRACE_TRY(w.k_norm, norm("attn_k_norm.weight", cfg_.d_head));
+    HEADRACE_TRY(w.out, linear("attn_output.weight", cfg_.d_model, cfg_.q_width(), Split::rows));
+    HEADRACE_TRY(w.post_attn_norm, norm("post_attention_norm.weight", cfg_.d_model));
+    HEADRACE_TRY(w.mlp_norm, norm("ffn_norm.weight", cfg_.d_model));
+    HEADRACE_TRY(w.gate, linear("ffn_gate.weight", cfg_.d_ff, cfg_.d_model, Split::columns));
+    HEADRACE_TRY(w.up, linear("ffn_up.weight", cfg_.d_ff, cfg_.d_model, Split::columns));
+    HEADRACE_TRY(w.down, linear("ffn_down.weight", cfg_.d_model, cfg_.d_ff, Split::rows));
+    HEADRACE_TRY(w.post_mlp_norm, norm("post_ffw_norm.weight", cfg_.d_model));
+    return w;
+  }
+
+  Gemma3Config cfg_;
+  float embedding_scale_ = 0;
+  DeviceBuffer buffer_;
+  Linear embeddings_;
+  Linear output_;
+  ConstVec frequencies_[2];
+  ConstVec final_norm_;
+  std::vector<Gemma3Layer> layers_;
+};
+
+}  // namespace
+
+Result<Gemma3Config> read_gemma3_config(const GgufFile& file) {
+  Gemma3Config config;
+  HEADRACE_TRY(static_cast<TransformerConfig&>(config), read_transformer_config(file, "gemma3"));
+  config.rope.style = RopeStyle::halves;
+  HEADRACE_RETURN_IF_ERROR(refuse_unless_trivial(file, "gemma3.final_logit_softcapping", "a soft cap on logits"));
+
+  // The window's layers keep their own base, and no scaling.
+  config.window_rope = config.rope;
+  config.window_rope.linear_factor = 1.0F;
+  HEADRACE_TRY(const double base, file.number_or("gemma3.rope.freq_base_swa", 10000.0));
+  HEADRACE_TRY(const double local, file.number_or("gemma3.rope.local_freq_base", base));
+  config.window_rope.base = static_cast<float>(local);
+
+  HEADRACE_TRY(const uint64_t window, file.uint("gemma3.attention.sliding_window"));
+  HEADRACE_TRY(const uint64_t pattern, file.uint_or("gemma3.attention.sliding_window_pattern", 6));
+  if (window == 0 || window > kMaxContext || pattern == 0 || pattern > kMaxLayers || !(config.window_rope.base > 0)) {
+    return make_error(Errc::bad_model, "{}: gemma3.attention.sliding_window {} with pattern {} makes no sense",
+                      file.name(), window, pattern);
+  }
+  config.window = static_cast<uint32_t>(window);
+  config.pattern = static_cast<uint32_t>(pattern);
+  // Files don't store the divisor: it is the head's width, but for the 27B model (62 layers) d_model / heads.
+  const double divisor = config.n_layers == 62 ? static_cast<double>(config.d_model) / config.n_heads : config.d_head;
+  config.attention_scale = static_cast<float>(1.0 / pow_f64(divisor, 0.5));
+  return config;
+}
+
+Result<std::unique_ptr<Model>> load_gemma3(const GgufFile& file, Backend& backend, MemoryLedger& ledger,
+                                           const LoadOptions& options) {
+  HEADRACE_TRY(Gemma3Config config, read_gemma3_config(file));
+  HEADRACE_TRY(WeightLoader weights, WeightLoader::create(file, backend, ledger, options));
+  auto model = std::make_unique<Gemma3>();
+  HEADRACE_RETURN_IF_ERROR(model->load(file, weights, std::move(config)));
+  return std::unique_ptr<Model>(std::move(model));
+}
+
+}  // namespace headrace

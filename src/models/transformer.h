@@ -1,0 +1,49 @@
+// What the families of decoder-only transformers share: the sizes in a model file, and checks on them.
+#pragma once
+
+#include "core/result.h"
+#include "formats/gguf.h"
+#include "models/model.h"
+#include "ops/rope.h"
+
+namespace headrace {
+
+struct TransformerConfig {
+  uint32_t n_layers = 0;
+  uint32_t d_model = 0;
+  uint32_t d_ff = 0;
+  uint32_t n_heads = 0;
+  uint32_t n_kv_heads = 0;
+  uint32_t d_head = 0;
+  uint32_t vocab_size = 0;
+  uint32_t context_length = 0;
+  float norm_eps = 0;
+  RopeSpec rope;
+
+  uint32_t q_width() const { return n_heads * d_head; }
+  uint32_t kv_width() const { return n_kv_heads * d_head; }
+};
+
+/// Limits on what a file may claim, far above any model that runs on one machine.
+inline constexpr uint64_t kMaxLayers = 1024;
+inline constexpr uint64_t kMaxWidth = 1 << 18;    // d_model, d_ff, heads * d_head
+inline constexpr uint64_t kMaxHeadDim = 512;
+inline constexpr uint64_t kMaxVocab = 1 << 22;
+inline constexpr uint64_t kMaxContext = 1 << 24;
+
+/// Reads and checks the keys "<architecture>.…" that the families have in common. RoPE style is the caller's.
+Result<TransformerConfig> read_transformer_config(const GgufFile& file, const std::string& architecture);
+
+/// Refuses a file whose `key`, if it has one, is neither 0 nor 1: what this architecture can't do.
+Status refuse_unless_trivial(const GgufFile& file, const std::string& key, std::string_view feature);
+
+/// The facts of `config` for info(); tensors give parameters.
+ModelInfo model_info(const GgufFile& file, const std::string& architecture, const TransformerConfig& config);
+
+/// cos and sin of every row's position, for one table of frequencies on the device.
+struct RopeTable {
+  RopeStyle style = RopeStyle::halves;
+  ConstVec frequencies;
+};
+
+}  // namespace headrace

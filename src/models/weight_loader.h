@@ -1,0 +1,57 @@
+// Takes tensors out of a GGUF file by name, checks type and shape against what the architecture wants, and packs
+// them into one device buffer.
+#pragma once
+
+#include <set>
+#include <string>
+
+#include "models/model.h"
+
+namespace headrace {
+
+/// The longest row of a tensor that any model may have.
+inline constexpr uint64_t kMaxVectorElements = 1 << 22;
+
+class WeightLoader {
+ public:
+  /// Books and allocates memory for all of the file's tensors, or refuses with the bytes needed and free.
+  static Result<WeightLoader> create(const GgufFile& file, Backend& backend, MemoryLedger& ledger,
+                                     const LoadOptions& options);
+
+  /// Weights [n outputs][k inputs]; the file stores dims [k, n].
+  Result<Linear> linear(const std::string& name, uint64_t n, uint64_t k, Split split);
+  /// The bias of `name` ("….weight" -> "….bias"), if the file has one.
+  Status add_bias(Linear& linear, const std::string& name);
+  /// A float vector of n.
+  Result<ConstVec> vector(const std::string& name, uint64_t n);
+  /// A vector that the loader computes: n floats uploaded from host memory.
+  ConstVec constant(const std::vector<float>& values);
+
+  bool has(const std::string& name) const { return file_.find_tensor(name) != nullptr; }
+
+  /// Fails if the file has a tensor that nobody asked for: a model with parts that would be left out of the
+  /// computation must not run.
+  Status finish() const;
+
+  /// Hands over the memory that all weights live in.
+  DeviceBuffer take_buffer() { return std::move(buffer_); }
+  uint64_t bytes() const { return buffer_.size(); }
+
+ private:
+  WeightLoader(const GgufFile& file, Backend& backend, const LoadOptions& options)
+      : file_(file), backend_(backend), options_(options) {}
+  Result<const GgufTensor*> take(const std::string& name, uint64_t k, uint64_t n);
+  std::byte* place(size_t bytes);
+  void report(const GgufTensor& tensor);
+
+  const GgufFile& file_;
+  Backend& backend_;
+  const LoadOptions& options_;
+  DeviceBuffer buffer_;
+  size_t used_ = 0;
+  uint64_t done_ = 0;
+  uint64_t total_ = 0;
+  std::set<std::string, std::less<>> taken_;
+};
+
+}  // namespace headrace

@@ -1,0 +1,69 @@
+#include "ops/backend.h"
+
+#include <algorithm>
+
+#include "ops/testing/promises.h"
+
+namespace headrace::ops_testing {
+namespace {
+
+std::vector<std::unique_ptr<Backend>> all_backends() {
+  std::vector<std::unique_ptr<Backend>> backends;
+  backends.push_back(make_reference_backend());
+  for (const cpu::Tier tier : cpu::available_tiers()) backends.push_back(make_cpu_backend(tier, 2));
+  return backends;
+}
+
+TEST(DeviceBuffer, IsZeroAlignedAndChargedUntilItDies) {
+  for (const auto& backend : all_backends()) {
+    MemoryLedger ledger(1 << 20);
+    {
+      const DeviceBuffer buffer = backend->allocate(ledger, MemoryUse::kv, 1000, "cache").value();
+      EXPECT_EQ(ledger.used(MemoryUse::kv), 1000u);
+      EXPECT_EQ(reinterpret_cast<uintptr_t>(buffer.data()) % 64, 0u);
+      std::vector<std::byte> bytes(1000, std::byte{1});
+      backend->download(bytes.data(), buffer.data(), bytes.size());
+      EXPECT_EQ(std::count(bytes.begin(), bytes.end(), std::byte{0}), 1000);
+    }
+    EXPECT_EQ(ledger.used(), 0u);
+  }
+}
+
+TEST(DeviceBuffer, AMovedBufferIsReleasedOnce) {
+  for (const auto& backend : all_backends()) {
+    MemoryLedger ledger(1 << 20);
+    DeviceBuffer a = backend->allocate(ledger, MemoryUse::kv, 64, "a").value();
+    {
+      DeviceBuffer b = backend->allocate(ledger, MemoryUse::kv, 128, "b").value();
+      a = std::move(b);
+    }
+    EXPECT_EQ(ledger.used(), 128u);
+    a = DeviceBuffer();
+    EXPECT_EQ(ledger.used(), 0u);
+  }
+}
+
+TEST(DeviceBuffer, IsRefusedBeyondTheLedgersCapWithNothingBooked) {
+  for (const auto& backend : all_backends()) {
+    MemoryLedger ledger(100);
+    const Result<DeviceBuffer> buffer =
+        backend->allocate(ledger, MemoryUse::kv, 101, "the cache", "--context");
+    ASSERT_FALSE(buffer);
+    EXPECT_EQ(buffer.error().code, Errc::out_of_budget);
+    EXPECT_NE(buffer.error().message.find("the cache"), std::string::npos);
+    EXPECT_EQ(ledger.used(), 0u);
+    EXPECT_TRUE(backend->allocate(ledger, MemoryUse::kv, 0, "nothing"));
+  }
+}
+
+TEST(DeviceBuffer, WhatTheSystemRefusesIsAnErrorAndNotBooked) {
+  MemoryLedger ledger(UINT64_MAX);
+  const auto backend = make_cpu_backend(cpu::Tier::portable, 1);
+  const Result<DeviceBuffer> buffer = backend->allocate(ledger, MemoryUse::kv, size_t{1} << 60, "the cache");
+  ASSERT_FALSE(buffer);
+  EXPECT_EQ(buffer.error().code, Errc::out_of_budget);
+  EXPECT_EQ(ledger.used(), 0u);
+}
+
+}  // namespace
+}  // namespace headrace::ops_testing

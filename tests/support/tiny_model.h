@@ -1,0 +1,33 @@
+// Whole models small enough for a unit test: the real layout, tokenizer included, with random weights.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "formats/testing/gguf_writer.h"
+#include "tensor/dtype.h"
+
+namespace headrace::testing {
+
+struct TinyModelOptions {
+  DType type = DType::F32;  // of all matrices; vectors are F32. K-quants make the model 256 wide, not 64
+  uint64_t seed = 1;
+  uint32_t context_length = 32768;
+};
+
+/// Two layers, four heads on two KV heads, tied output, byte-level tokenizer ("smollm") with a few merges and
+/// a chat template with <|im_start|> and <|im_end|>. 264 tokens: ids 0 to 2 are <|endoftext|>, <|im_start|>
+/// and
+/// <|im_end|>, id 3 + b is the byte b. No BOS is added.
+GgufWriter tiny_llama(const TinyModelOptions& options = {});
+
+/// Four layers, every second of which sees everything, the others the last 8 positions; four heads on one KV
+/// head; SentencePiece tokenizer with byte fallback that adds BOS (id 2); no chat template. 294 tokens: id
+/// 6 + b is the byte b, then come "▁", the letters and some pieces.
+GgufWriter tiny_gemma3(const TinyModelOptions& options = {});
+
+inline constexpr uint32_t kTinyLlamaVocab = 264;
+inline constexpr uint32_t kTinyGemma3Vocab = 294;
+inline constexpr uint32_t kTinyGemma3Window = 8;
+
+}  // namespace headrace::testing
