@@ -1,7 +1,12 @@
 #include "cli/command_line.h"
 
+#include <algorithm>
+
 #include <exception>
 #include <new>
+#include <optional>
+
+#include <spdlog/sinks/stdout_color_sinks.h>
 
 #include "cli/arguments.h"
 #include "cli/exit_codes.h"

@@ -25,7 +25,7 @@ class Device {
   template <typename T>
   T* upload(std::span<const T> values) {
     T* data = make<T>(values.size());
-    backend_->upload(data, values.data(), values.size_bytes());
+    if (!values.empty()) backend_->upload(data, values.data(), values.size_bytes());
     return data;
   }
   template <typename T>

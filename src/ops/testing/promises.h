@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <optional>
+#include <ostream>
 #include <span>
 #include <string>
 #include <vector>
@@ -15,6 +16,15 @@
 #include "ops/testing/bits.h"
 #include "ops/testing/device.h"
 #include "ops/testing/random.h"
+
+namespace headrace::cpu {
+
+/// GoogleTest and CTest show a test's parameter.
+inline void PrintTo(Tier tier, std::ostream* out) {
+  *out << name_of(tier);
+}
+
+}  // namespace headrace::cpu
 
 namespace headrace::ops_testing {
 
