@@ -41,11 +41,13 @@ std::vector<std::string> translate_arguments(int argc, const char* const* argv) 
 
 void name_environment(CLI::App& app, const std::vector<std::string>& arguments) {
   const auto verb = std::ranges::find_if(arguments, [](const std::string& a) { return !a.starts_with('-'); });
+  if (verb == arguments.end()) return;
   // Only the chosen verb: CLI11 would check a variable against the flags of all verbs.
-  CLI::App* chosen = verb == arguments.end() ? nullptr : app.get_subcommand_no_throw(*verb);
-  if (chosen == nullptr) return;
+  const std::vector<CLI::App*> chosen =
+      app.get_subcommands([&](CLI::App* sub) { return sub->get_name() == *verb; });
+  if (chosen.empty()) return;
   const bool text_given = std::ranges::any_of(arguments, is_text_flag);
-  for (CLI::Option* option : chosen->get_options()) {
+  for (CLI::Option* option : chosen.front()->get_options()) {
     const std::vector<std::string>& names = option->get_lnames();
     if (names.empty() || names.front() == "help") continue;
     if (text_given && (names.front() == "prompt" || names.front() == "file")) continue;

@@ -71,7 +71,8 @@ Status detokenize(const DetokenizeFlags& flags) {
   HEADRACE_TRY(const GgufFile file, open_model_file(flags.model));
   HEADRACE_TRY(const Tokenizer tokenizer, load_tokenizer(file));
   HEADRACE_RETURN_IF_ERROR(check_ids(tokenizer, ids));
-  if (flags.no_bos && !ids.empty() && ids.front() == tokenizer.bos()) ids.erase(ids.begin());
+  if (flags.no_bos && adds_bos(tokenizer) && !ids.empty() && ids.front() == tokenizer.bos())
+    ids.erase(ids.begin());
   std::string out = tokenizer.decode(ids, flags.no_special);
   if (flags.json) return write_out(Json{{"text", out}}.dump() + "\n");
   if (::isatty(STDOUT_FILENO) == 1 && !out.ends_with('\n')) out += '\n';
@@ -88,7 +89,7 @@ void register_detokenize(CLI::App& app, Action& action) {
   verb.get_option("--prompt")->description("Token ids, or what tokenize --json prints");
   verb.get_option("--file")->description("The same from a file, '-' for standard input");
   verb.add_flag("--no-special", flags->no_special, "Leave special tokens out");
-  verb.add_flag("--no-bos", flags->no_bos, "Leave the token for beginning of text out");
+  verb.add_flag("--no-bos", flags->no_bos, "Leave out the token for beginning of text that tokenize added");
   verb.add_flag("--json", flags->json, "Print {\"text\":\"...\"}");
   verb.footer(
       "\nOn a terminal the text is followed by a newline, elsewhere by nothing.\n\n"

@@ -57,6 +57,11 @@ Result<GgufFile> open_model_file(const ModelFlags& flags) {
   return GgufFile::open(path);
 }
 
+bool adds_bos(const Tokenizer& tokenizer) {
+  const std::vector<TokenId> nothing = tokenizer.encode("", {.special = false, .bos = true});
+  return !nothing.empty() && tokenizer.bos() == nothing.front();
+}
+
 Result<OpenModel> open_model(const ModelFlags& flags, const EngineFlags& engine_flags) {
   const Clock::time_point begin = Clock::now();
   auto ledger = std::make_unique<MemoryLedger>(std::min(engine_flags.memory, available_memory_bytes()));

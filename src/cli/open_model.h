@@ -21,6 +21,9 @@ Result<cpu::Tier> chosen_tier();
 /// The file that -m means, opened and checked, without its weights.
 Result<GgufFile> open_model_file(const ModelFlags& flags);
 
+/// Whether this model's texts begin with a token for their beginning.
+bool adds_bos(const Tokenizer& tokenizer);
+
 struct OpenModel {
   std::string path;
   std::unique_ptr<MemoryLedger> ledger;  // outlives the engine

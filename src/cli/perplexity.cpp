@@ -67,14 +67,15 @@ Status score_block(Engine& engine, std::vector<int32_t> block, Score& score) {
 }
 
 Result<Score> score_text(const PerplexityFlags& flags, OpenModel& model, std::span<const int32_t> tokens,
-                         size_t n_blocks, bool adds_bos) {
+                         size_t n_blocks) {
   const size_t size = flags.engine.context;
+  const bool bos_first = adds_bos(model.tokenizer);
   Score score;
   Progress progress("scoring", Progress::Unit::blocks, flags.model.quiet);
   for (size_t b = 0; b < n_blocks; ++b) {
     const std::span<const int32_t> from = tokens.subspan(b * size, size);
     std::vector<int32_t> block(from.begin(), from.end());
-    if (adds_bos) block.front() = *model.tokenizer.bos();
+    if (bos_first) block.front() = *model.tokenizer.bos();
     HEADRACE_RETURN_IF_ERROR(score_block(*model.engine, std::move(block), score));
     progress.update(b + 1, n_blocks, fmt::format("  perplexity {:.4f}", score.perplexity()));
   }
@@ -110,9 +111,7 @@ Status perplexity(PerplexityFlags& flags) {
     return make_error(Errc::usage, "the text has {} tokens, one block needs {} (-c)", tokens.size(), size);
   }
   const size_t n_blocks = flags.blocks < 0 ? whole : std::min(whole, static_cast<size_t>(flags.blocks));
-  const std::vector<int32_t> nothing = model.tokenizer.encode("", {.special = false, .bos = true});
-  const bool adds_bos = !nothing.empty() && model.tokenizer.bos() == nothing.front();
-  HEADRACE_TRY(const Score score, score_text(flags, model, tokens, n_blocks, adds_bos));
+  HEADRACE_TRY(const Score score, score_text(flags, model, tokens, n_blocks));
   return report(flags, model, score, n_blocks);
 }
 

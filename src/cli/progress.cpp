@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kRedraw{100};
 constexpr std::chrono::seconds kPlainLine{10};
+constexpr std::chrono::seconds kPlainNews{1};
 constexpr size_t kBarWidth = 24;
 
 double seconds(std::chrono::steady_clock::duration d) {
@@ -41,7 +42,8 @@ bool Progress::due(uint64_t done, uint64_t total, Clock::time_point now) const {
   if (fresh_) return true;
   if (terminal_) return now - last_shown_ >= kRedraw;
   const bool next_tenth = total > 0 && done * 10 / total > last_tenth_;
-  return unit_ == Unit::blocks || next_tenth || now - last_shown_ >= kPlainLine;
+  const auto since = now - last_shown_;
+  return unit_ == Unit::blocks || (next_tenth && since >= kPlainNews) || since >= kPlainLine || done == total;
 }
 
 std::string Progress::text(uint64_t done, uint64_t total, Clock::time_point now) const {

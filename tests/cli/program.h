@@ -18,12 +18,12 @@ struct Outcome {
 };
 
 struct Surroundings {
-  std::map<std::string, std::string> environment;  // besides PATH and HOME
-  std::string input;                               // standard input
-  std::string stdout_path;                         // standard output goes there and is not read
-  bool reader_gone = false;                        // standard output is a pipe that nobody reads
+  std::map<std::string, std::string> environment = {};  // besides PATH and HOME
+  std::string input = {};                               // standard input
+  std::string stdout_path = {};                         // standard output goes there and is not read
+  bool reader_gone = false;                             // standard output is a pipe that nobody reads
   /// If set: SIGINT is sent once this is true of what the program has written so far.
-  std::function<bool(const std::string& out, const std::string& err)> interrupt_when;
+  std::function<bool(const std::string& out, const std::string& err)> interrupt_when = {};
 };
 
 /// Runs `headrace arguments...`; a program that is not done after a minute is killed.

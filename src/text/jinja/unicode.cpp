@@ -16,7 +16,7 @@ struct CaseRange {
   int32_t delta;
 };
 
-// Unicode 14's simple mappings beyond ASCII, runs with one difference packed into a row.
+// Unicode 14's simple mappings beyond ASCII; unicode_case.py writes the file.
 #include "text/jinja/unicode_case.inc"
 
 uint32_t mapped(std::span<const CaseRange> ranges, uint32_t c) {
