@@ -19,7 +19,8 @@ PageLayout layout_of(const LayerGroup& group, const KvCacheOptions& options) {
   const size_t elements = size_t{group.n_kv_heads} * group.d_head * options.page_tokens;
   PageLayout layout = {};
   layout.key_bytes = round_up(elements * info_of(options.key_type).block_bytes, kAlignment);
-  layout.layer_bytes = layout.key_bytes + round_up(elements * info_of(options.value_type).block_bytes, kAlignment);
+  layout.layer_bytes =
+      layout.key_bytes + round_up(elements * info_of(options.value_type).block_bytes, kAlignment);
   layout.page_bytes = layout.layer_bytes * group.n_layers;
   return layout;
 }
@@ -54,19 +55,22 @@ Result<KvCache> KvCache::create(Backend& backend, MemoryLedger& ledger, std::spa
   const uint64_t total = bytes(groups, options);
   const uint64_t free = ledger.cap() - std::min(ledger.cap(), ledger.used());
   if (total > free) {
-    return make_error(Errc::out_of_budget,
-                      "KV cache for a context of {} tokens needs {} bytes ({}), {} bytes ({}) are free; a smaller "
-                      "context (-c) would help",
-                      options.context, total, human_bytes(total), free, human_bytes(free));
+    return make_error(
+        Errc::out_of_budget,
+        "KV cache for a context of {} tokens needs {} bytes ({}), {} bytes ({}) are free; a smaller "
+        "context (-c) would help",
+        options.context, total, human_bytes(total), free, human_bytes(free));
   }
   for (const LayerGroup& spec : groups) {
     const PageLayout layout = layout_of(spec, options);
     Group group;
     group.spec = spec;
     HEADRACE_TRY(group.pool, PagePool::create(backend, ledger, layout.page_bytes, n_pages,
-                                              fmt::format("KV cache ({})", spec.name), "a smaller context (-c) would help"));
-    const size_t plan_bytes = options.max_rows * (sizeof(KvSlot) + sizeof(AttentionItem) + sizeof(AttentionItemRow)) +
-                              n_pages * sizeof(KvRun) + 4 * kAlignment;
+                                              fmt::format("KV cache ({})", spec.name),
+                                              "a smaller context (-c) would help"));
+    const size_t plan_bytes =
+        options.max_rows * (sizeof(KvSlot) + sizeof(AttentionItem) + sizeof(AttentionItemRow)) +
+        n_pages * sizeof(KvRun) + 4 * kAlignment;
     HEADRACE_TRY(group.buffer, backend.allocate(ledger, MemoryUse::scratch, plan_bytes, "attention plan"));
     group.step.layer_bytes = layout.layer_bytes;
     group.step.first_layer = {.pages = group.pool.data(),

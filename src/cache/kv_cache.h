@@ -15,10 +15,10 @@ namespace headrace {
 struct KvCacheOptions {
   DType key_type = DType::F16;
   DType value_type = DType::F16;
-  uint32_t page_tokens = 64;    // a multiple of 16
-  uint32_t sequences = 1;       // at once
-  uint32_t context = 0;         // tokens a sequence
-  uint32_t max_rows = 0;        // of a step
+  uint32_t page_tokens = 64;  // a multiple of 16
+  uint32_t sequences = 1;     // at once
+  uint32_t context = 0;       // tokens a sequence
+  uint32_t max_rows = 0;      // of a step
 };
 
 using SequenceId = uint32_t;
@@ -43,16 +43,17 @@ class KvCache {
   /// Tokens whose keys and values are committed.
   uint32_t length(SequenceId sequence) const;
 
-  /// Takes pages so that the sequence can hold `tokens` in all; false (and nothing taken) if there are too few.
+  /// Takes pages so that the sequence can hold `tokens` in all; false (and nothing taken) if there are too
+  /// few.
   bool reserve(SequenceId sequence, uint32_t tokens);
 
   /// Builds the plan of a step: rows of one sequence stand together, in order of position, beginning at its
-  /// committed length; room for them has been reserved. Returns one GroupStep a layer group, whose pointers stay
-  /// valid until the next call.
+  /// committed length; room for them has been reserved. Returns one GroupStep a layer group, whose pointers
+  /// stay valid until the next call.
   std::span<const GroupStep> plan(std::span<const Row> rows);
 
-  /// Makes the first `count` tokens stored since the last commit part of the sequence; what else was stored is
-  /// overwritten by the next step.
+  /// Makes the first `count` tokens stored since the last commit part of the sequence; what else was stored
+  /// is overwritten by the next step.
   void commit(SequenceId sequence, uint32_t count);
 
   uint32_t open_sequences() const { return static_cast<uint32_t>(sequences_.size()); }

@@ -8,14 +8,19 @@ namespace headrace {
 namespace {
 
 const std::vector<LayerGroup> kGroups = {{"full", 2, 1, 16, 0}, {"window", 3, 1, 16, 20}};
-const KvCacheOptions kOptions = {.key_type = DType::F32, .value_type = DType::F16, .page_tokens = 16, .sequences = 2,
-                                 .context = 64, .max_rows = 40};
+const KvCacheOptions kOptions = {.key_type = DType::F32,
+                                 .value_type = DType::F16,
+                                 .page_tokens = 16,
+                                 .sequences = 2,
+                                 .context = 64,
+                                 .max_rows = 40};
 
 class KvCacheTest : public testing::Test {
  protected:
   std::vector<Row> rows(SequenceId sequence, uint32_t first, uint32_t count) {
     std::vector<Row> out;
-    for (uint32_t i = 0; i < count; ++i) out.push_back({.sequence = sequence, .position = first + i, .slot = first + i});
+    for (uint32_t i = 0; i < count; ++i)
+      out.push_back({.sequence = sequence, .position = first + i, .slot = first + i});
     return out;
   }
 

@@ -7,7 +7,8 @@ namespace headrace {
 Result<PagePool> PagePool::create(Backend& backend, MemoryLedger& ledger, size_t page_bytes, uint32_t n_pages,
                                   std::string_view what, std::string_view hint) {
   const auto bytes = checked_mul(page_bytes, n_pages);
-  if (!bytes) return make_error(Errc::out_of_budget, "{}: {} pages of {} bytes overflow", what, n_pages, page_bytes);
+  if (!bytes)
+    return make_error(Errc::out_of_budget, "{}: {} pages of {} bytes overflow", what, n_pages, page_bytes);
   PagePool pool;
   HEADRACE_TRY(pool.buffer_, backend.allocate(ledger, MemoryUse::kv, *bytes, what, hint));
   pool.page_bytes_ = page_bytes;

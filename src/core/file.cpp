@@ -54,7 +54,9 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : path_(std::move(other.path_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(path_, other.path_);
@@ -105,7 +107,8 @@ std::string printable(std::string_view text, size_t max_bytes) {
     const Utf8Char next = decode_utf8(text, at);
     const bool control = next.code_point < 0x20 || (next.code_point >= 0x7f && next.code_point < 0xa0);
     if (!next.valid || control) {
-      for (size_t i = 0; i < next.size; ++i) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[at + i]));
+      for (size_t i = 0; i < next.size; ++i)
+        out += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[at + i]));
     } else {
       out += text.substr(at, next.size);
     }

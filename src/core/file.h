@@ -12,8 +12,9 @@
 
 namespace headrace {
 
-/// A regular file mapped read-only. Movable; unmapped on destruction. The bytes stay valid as long as it lives.
-/// If another process truncates the file meanwhile, reading it raises SIGBUS, as with every memory map.
+/// A regular file mapped read-only. Movable; unmapped on destruction. The bytes stay valid as long as it
+/// lives. If another process truncates the file meanwhile, reading it raises SIGBUS, as with every memory
+/// map.
 class MappedFile {
  public:
   /// Fails with not_found or io: no such file, not a regular file ("is a directory"), empty, not readable.

@@ -11,10 +11,14 @@ namespace headrace {
 
 std::string_view name_of(MemoryUse use) {
   switch (use) {
-    case MemoryUse::weights: return "weights";
-    case MemoryUse::kv: return "KV cache";
-    case MemoryUse::scratch: return "scratch";
-    case MemoryUse::activations: return "activations";
+    case MemoryUse::weights:
+      return "weights";
+    case MemoryUse::kv:
+      return "KV cache";
+    case MemoryUse::scratch:
+      return "scratch";
+    case MemoryUse::activations:
+      return "activations";
   }
   return "unknown";
 }
@@ -88,7 +92,8 @@ uint64_t available_memory_bytes() {
   const std::string v1 = "/sys/fs/cgroup/memory/";
   const uint64_t limit_v1 = read_number(v1 + "memory.limit_in_bytes", kUnlimited);
   if (limit_v1 != kUnlimited) {
-    available = std::min(available, limit_v1 - std::min(limit_v1, read_number(v1 + "memory.usage_in_bytes", 0)));
+    available =
+        std::min(available, limit_v1 - std::min(limit_v1, read_number(v1 + "memory.usage_in_bytes", 0)));
   }
   return available;
 }

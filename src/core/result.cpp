@@ -7,14 +7,22 @@ namespace headrace {
 
 std::string_view name_of(Errc code) {
   switch (code) {
-    case Errc::usage: return "usage";
-    case Errc::not_found: return "not found";
-    case Errc::io: return "input/output";
-    case Errc::bad_model: return "bad model";
-    case Errc::unsupported: return "unsupported";
-    case Errc::out_of_budget: return "out of budget";
-    case Errc::network: return "network";
-    case Errc::cancelled: return "cancelled";
+    case Errc::usage:
+      return "usage";
+    case Errc::not_found:
+      return "not found";
+    case Errc::io:
+      return "input/output";
+    case Errc::bad_model:
+      return "bad model";
+    case Errc::unsupported:
+      return "unsupported";
+    case Errc::out_of_budget:
+      return "out of budget";
+    case Errc::network:
+      return "network";
+    case Errc::cancelled:
+      return "cancelled";
   }
   return "unknown";
 }

@@ -43,8 +43,10 @@ Error make_error(Errc code, fmt::format_string<Args...> format, Args&&... args) 
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(Error error)
+      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   explicit operator bool() const { return state_.index() == 0; }
   T& value() &;
@@ -105,14 +107,15 @@ T&& Result<T>::value() && {
 #define HEADRACE_JOIN(a, b) HEADRACE_JOIN_(a, b)
 
 // HEADRACE_TRY(auto file, MappedFile::open(path)); returns the error of a failed expression to the caller.
-#define HEADRACE_TRY(declaration, expression) HEADRACE_TRY_(HEADRACE_JOIN(result_, __LINE__), declaration, expression)
+#define HEADRACE_TRY(declaration, expression) \
+  HEADRACE_TRY_(HEADRACE_JOIN(result_, __LINE__), declaration, expression)
 #define HEADRACE_TRY_(result, declaration, expression) \
   auto result = (expression);                          \
   if (!(result)) return std::move(result).error();     \
   declaration = std::move(result).value()
 
 // The same for an expression whose value is not wanted.
-#define HEADRACE_RETURN_IF_ERROR(expression)                                    \
-  do {                                                                          \
+#define HEADRACE_RETURN_IF_ERROR(expression)                                      \
+  do {                                                                            \
     if (auto status_ = (expression); !status_) return std::move(status_).error(); \
   } while (false)

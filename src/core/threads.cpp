@@ -14,9 +14,9 @@ namespace {
 // How long a worker looks for the next loop before it sleeps: longer than the gap between two ops of a step
 // (single microseconds), far shorter than a person notices.
 constexpr unsigned kSpins = 20000;
-// While it looks, a thread gives way now and then: where other programs or more threads than cores compete, the
-// one that everybody waits for may not be running (loops of 16 small tasks beside a busy process on two cores:
-// 25 us each, 200 us and more without).
+// While it looks, a thread gives way now and then: where other programs or more threads than cores compete,
+// the one that everybody waits for may not be running (loops of 16 small tasks beside a busy process on two
+// cores: 25 us each, 200 us and more without).
 constexpr unsigned kSpinsBeforeYield = 100;
 
 inline void relax(unsigned spins) {
@@ -29,37 +29,39 @@ inline void relax(unsigned spins) {
 
 }  // namespace
 
-// A loop is published by raising `generation`; a worker that has seen it takes tasks from `next` until none is
-// left and then raises `finished`. The caller returns when every worker has finished, so `body` and `context`
-// never outlive the call.
+// One atomic word, the ticket, holds a loop's number (high half) and how many of its tasks are not taken yet
+// (low half). A thread takes a task by lowering the count, so whoever holds a task knows that `body`,
+// `context` and `tasks` are that loop's: the next loop begins only when every task of this one has been
+// completed. The caller waits for tasks, not for threads: a worker that sleeps or that the system does not
+// run holds nobody up.
 struct ThreadPool::Shared {
   Body body = nullptr;
   void* context = nullptr;
   size_t tasks = 0;
-  size_t active = 0;  // workers that take part
-  alignas(64) std::atomic<uint32_t> generation{0};
-  alignas(64) std::atomic<size_t> next{0};
-  alignas(64) std::atomic<uint32_t> finished{0};
-  alignas(64) std::atomic<uint32_t> sleepers{0};
+  alignas(64) std::atomic<uint64_t> ticket{0};
+  alignas(64) std::atomic<size_t> completed{0};
+  alignas(64) std::atomic<uint32_t> generation{0};  // the ticket's high half, for sleepers to wait on
+  std::atomic<uint32_t> sleepers{0};
+  std::atomic<size_t> active{0};  // workers that take part
   std::atomic<bool> stop{false};
   std::vector<std::thread> workers;
 
   void work(size_t worker) {
-    for (;;) {
-      const size_t task = next.fetch_add(1, std::memory_order_relaxed);
-      if (task >= tasks) return;
-      body(context, task, worker);
+    uint64_t seen = ticket.load(std::memory_order_acquire);
+    while ((seen & 0xFFFFFFFF) != 0) {
+      if (!ticket.compare_exchange_weak(seen, seen - 1, std::memory_order_acquire)) continue;
+      body(context, tasks - static_cast<size_t>(seen & 0xFFFFFFFF), worker);
+      completed.fetch_add(1, std::memory_order_release);
+      seen = ticket.load(std::memory_order_acquire);
     }
   }
 
   void worker_main(size_t worker) {
     uint32_t seen = 0;
-    for (;;) {
+    while (!stop.load(std::memory_order_relaxed)) {
       wait_for_change(seen);
       seen = generation.load(std::memory_order_acquire);
-      if (stop.load(std::memory_order_relaxed)) return;
-      if (worker < active) work(worker);
-      finished.fetch_add(1, std::memory_order_release);
+      if (worker < active.load(std::memory_order_relaxed)) work(worker);
     }
   }
 
@@ -69,12 +71,15 @@ struct ThreadPool::Shared {
       relax(i);
     }
     sleepers.fetch_add(1, std::memory_order_seq_cst);
-    while (generation.load(std::memory_order_seq_cst) == seen) generation.wait(seen, std::memory_order_seq_cst);
+    while (generation.load(std::memory_order_seq_cst) == seen)
+      generation.wait(seen, std::memory_order_seq_cst);
     sleepers.fetch_sub(1, std::memory_order_relaxed);
   }
 
-  void publish() {
-    generation.fetch_add(1, std::memory_order_seq_cst);
+  void publish(size_t count) {
+    const uint32_t number = generation.load(std::memory_order_relaxed) + 1;
+    ticket.store(uint64_t{number} << 32 | count, std::memory_order_release);
+    generation.store(number, std::memory_order_seq_cst);
     if (sleepers.load(std::memory_order_seq_cst) != 0) generation.notify_all();
   }
 };
@@ -89,7 +94,7 @@ ThreadPool::ThreadPool(size_t threads) : shared_(std::make_unique<Shared>()) {
 
 ThreadPool::~ThreadPool() {
   shared_->stop.store(true);
-  shared_->publish();
+  shared_->publish(0);
   for (std::thread& worker : shared_->workers) worker.join();
 }
 
@@ -107,16 +112,15 @@ void ThreadPool::run(size_t tasks, Body body, void* context) {
     for (size_t task = 0; task < tasks; ++task) body(context, task, 0);
     return;
   }
+  HEADRACE_CHECK(tasks <= UINT32_MAX);
   Shared& shared = *shared_;
   shared.body = body;
   shared.context = context;
   shared.tasks = tasks;
-  shared.next.store(0, std::memory_order_relaxed);
-  shared.finished.store(0, std::memory_order_relaxed);
-  shared.publish();
+  shared.completed.store(0, std::memory_order_relaxed);
+  shared.publish(tasks);
   shared.work(0);
-  const auto workers = static_cast<uint32_t>(shared.workers.size());
-  for (unsigned spins = 0; shared.finished.load(std::memory_order_acquire) != workers; ++spins) relax(spins);
+  for (unsigned spins = 0; shared.completed.load(std::memory_order_acquire) != tasks; ++spins) relax(spins);
 }
 
 size_t default_thread_count() {

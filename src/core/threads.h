@@ -7,8 +7,8 @@
 
 namespace headrace {
 
-/// `threads()` workers including the caller. One loop at a time; the pool belongs to the thread that calls it.
-/// Between loops workers spin for a short while, then sleep, so that an idle program burns nothing.
+/// `threads()` workers including the caller. One loop at a time; the pool belongs to the thread that calls
+/// it. Between loops workers spin for a short while, then sleep, so that an idle program burns nothing.
 class ThreadPool {
  public:
   /// threads >= 1. With 1 everything runs in the caller.
@@ -29,7 +29,11 @@ class ThreadPool {
   /// body must not throw and must not call the pool. Writes made by a body are visible to the caller after.
   template <typename F>
   void parallel_for(size_t tasks, F&& body) {
-    run(tasks, [](void* context, size_t task, size_t worker) { (*static_cast<std::remove_reference_t<F>*>(context))(task, worker); },
+    run(
+        tasks,
+        [](void* context, size_t task, size_t worker) {
+          (*static_cast<std::remove_reference_t<F>*>(context))(task, worker);
+        },
         const_cast<void*>(static_cast<const void*>(&body)));
   }
 

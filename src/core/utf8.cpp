@@ -8,8 +8,8 @@ namespace {
 constexpr uint32_t kReplacement = 0xFFFD;
 
 struct Lead {
-  size_t size;            // bytes of the whole character, 0 if this byte starts none
-  unsigned char low;      // allowed range of the second byte (Unicode standard, table 3-7)
+  size_t size;        // bytes of the whole character, 0 if this byte starts none
+  unsigned char low;  // allowed range of the second byte (Unicode standard, table 3-7)
   unsigned char high;
 };
 

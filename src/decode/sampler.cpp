@@ -20,12 +20,14 @@ bool better(const Candidate& a, const Candidate& b) {
   return a.logit > b.logit || (a.logit == b.logit && a.token < b.token);
 }
 
-void apply_bias_and_penalties(const SamplingParams& params, std::span<float> logits, std::span<const int32_t> history) {
+void apply_bias_and_penalties(const SamplingParams& params, std::span<float> logits,
+                              std::span<const int32_t> history) {
   for (const auto& [token, bias] : params.logit_bias) logits[static_cast<size_t>(token)] += bias;
   const size_t recent = params.penalty_last_n < 0
                             ? history.size()
                             : std::min(history.size(), static_cast<size_t>(params.penalty_last_n));
-  const bool none = params.repeat_penalty == 1.0F && params.presence_penalty == 0.0F && params.frequency_penalty == 0.0F;
+  const bool none =
+      params.repeat_penalty == 1.0F && params.presence_penalty == 0.0F && params.frequency_penalty == 0.0F;
   if (none || recent == 0) return;
   std::unordered_map<int32_t, uint32_t> counts;
   for (const int32_t token : history.last(recent)) ++counts[token];
@@ -39,7 +41,8 @@ void apply_bias_and_penalties(const SamplingParams& params, std::span<float> log
 // The k best, best first.
 void keep_best(std::vector<Candidate>& candidates, size_t k) {
   if (k < candidates.size()) {
-    std::nth_element(candidates.begin(), candidates.begin() + static_cast<ptrdiff_t>(k), candidates.end(), better);
+    std::nth_element(candidates.begin(), candidates.begin() + static_cast<ptrdiff_t>(k), candidates.end(),
+                     better);
     candidates.resize(k);
   }
   std::sort(candidates.begin(), candidates.end(), better);
@@ -80,7 +83,8 @@ int32_t choose(const SamplingParams& params, std::span<const float> logits, uint
   candidates.reserve(logits.size());
   for (size_t i = 0; i < logits.size(); ++i) {
     // A forbidden token (-infinity) and NaN never become candidates.
-    if (logits[i] > -std::numeric_limits<float>::infinity()) candidates.push_back({static_cast<int32_t>(i), logits[i]});
+    if (logits[i] > -std::numeric_limits<float>::infinity())
+      candidates.push_back({static_cast<int32_t>(i), logits[i]});
   }
   if (candidates.empty()) return most_likely(logits);
   keep_best(candidates, params.top_k > 0 ? static_cast<size_t>(params.top_k) : candidates.size());
@@ -109,19 +113,25 @@ Status refuse(const char* name, const char* expected, double found) {
 
 Status check_sampling(const SamplingParams& p, size_t vocab_size) {
   const auto finite = [](float x) { return std::isfinite(x); };
-  if (!finite(p.temperature) || p.temperature < 0) return refuse("temperature", "0 or more", static_cast<double>(p.temperature));
+  if (!finite(p.temperature) || p.temperature < 0)
+    return refuse("temperature", "0 or more", static_cast<double>(p.temperature));
   if (p.top_k < 0) return refuse("top_k", "0 or more", p.top_k);
-  if (!(p.top_p > 0 && p.top_p <= 1)) return refuse("top_p", "above 0, up to 1", static_cast<double>(p.top_p));
+  if (!(p.top_p > 0 && p.top_p <= 1))
+    return refuse("top_p", "above 0, up to 1", static_cast<double>(p.top_p));
   if (!(p.min_p >= 0 && p.min_p <= 1)) return refuse("min_p", "0 to 1", static_cast<double>(p.min_p));
   if (!finite(p.repeat_penalty) || p.repeat_penalty <= 0) {
     return refuse("repeat_penalty", "above 0", static_cast<double>(p.repeat_penalty));
   }
-  if (!finite(p.presence_penalty)) return refuse("presence_penalty", "a number", static_cast<double>(p.presence_penalty));
-  if (!finite(p.frequency_penalty)) return refuse("frequency_penalty", "a number", static_cast<double>(p.frequency_penalty));
+  if (!finite(p.presence_penalty))
+    return refuse("presence_penalty", "a number", static_cast<double>(p.presence_penalty));
+  if (!finite(p.frequency_penalty))
+    return refuse("frequency_penalty", "a number", static_cast<double>(p.frequency_penalty));
   if (p.penalty_last_n < -1) return refuse("penalty_last_n", "-1 or more", p.penalty_last_n);
-  if (p.n_top_logprobs > vocab_size) return refuse("top_logprobs", "at most the vocabulary", p.n_top_logprobs);
+  if (p.n_top_logprobs > vocab_size)
+    return refuse("top_logprobs", "at most the vocabulary", p.n_top_logprobs);
   for (const auto& [token, bias] : p.logit_bias) {
-    if (token < 0 || static_cast<size_t>(token) >= vocab_size) return refuse("logit_bias", "a token of the vocabulary", token);
+    if (token < 0 || static_cast<size_t>(token) >= vocab_size)
+      return refuse("logit_bias", "a token of the vocabulary", token);
     if (std::isnan(bias) || bias == std::numeric_limits<float>::infinity()) {
       return refuse("logit_bias", "a number or -infinity", static_cast<double>(bias));
     }
@@ -130,19 +140,20 @@ Status check_sampling(const SamplingParams& p, size_t vocab_size) {
 }
 
 bool is_plain_argmax(const SamplingParams& p) {
-  return p.temperature <= 0 && p.logit_bias.empty() && p.repeat_penalty == 1.0F && p.presence_penalty == 0.0F &&
-         p.frequency_penalty == 0.0F && !p.logprobs;
+  return p.temperature <= 0 && p.logit_bias.empty() && p.repeat_penalty == 1.0F &&
+         p.presence_penalty == 0.0F && p.frequency_penalty == 0.0F && !p.logprobs;
 }
 
-Draw draw(const SamplingParams& params, std::span<float> logits, std::span<const int32_t> history, uint32_t position,
-          double log_sum_exp) {
+Draw draw(const SamplingParams& params, std::span<float> logits, std::span<const int32_t> history,
+          uint32_t position, double log_sum_exp) {
   Draw out;
   const auto logprob = [&](float logit) { return static_cast<double>(logit) - log_sum_exp; };
   std::vector<float> raw;
   if (params.logprobs) {
     raw.assign(logits.begin(), logits.end());
     std::vector<Candidate> all;
-    for (size_t i = 0; params.n_top_logprobs > 0 && i < logits.size(); ++i) all.push_back({static_cast<int32_t>(i), logits[i]});
+    for (size_t i = 0; params.n_top_logprobs > 0 && i < logits.size(); ++i)
+      all.push_back({static_cast<int32_t>(i), logits[i]});
     keep_best(all, params.n_top_logprobs);
     for (const Candidate& c : all) out.top.push_back({c.token, logprob(c.logit)});
   }

@@ -1,8 +1,8 @@
 // From logits to a token: penalties, filters, and a draw by the Gumbel-max rule.
 //
 // The draw adds to each candidate's logit a noise that depends on (seed, choice, position, token id) and on
-// nothing else, and takes the largest. So the same request draws the same tokens in any batch, and a speculated
-// token can be checked by equality (docs/numerics.md, "Drawing").
+// nothing else, and takes the largest. So the same request draws the same tokens in any batch, and a
+// speculated token can be checked by equality (docs/numerics.md, "Drawing").
 #pragma once
 
 #include <cstdint>
@@ -17,19 +17,19 @@ namespace headrace {
 /// Names and defaults as llama.cpp's users know them. Order: logit bias, penalties, top-k, top-p, min-p,
 /// temperature, draw.
 struct SamplingParams {
-  float temperature = 0.8F;        // 0: the most likely token, no draw
-  int32_t top_k = 40;              // keep the k most likely; 0: all
-  float top_p = 0.95F;             // keep the fewest whose probabilities reach p; 1: all
-  float min_p = 0.05F;             // drop what is less likely than min_p times the most likely; 0: none
-  float repeat_penalty = 1.0F;     // divides positive logits (multiplies negative ones) of recent tokens; 1: off
+  float temperature = 0.8F;     // 0: the most likely token, no draw
+  int32_t top_k = 40;           // keep the k most likely; 0: all
+  float top_p = 0.95F;          // keep the fewest whose probabilities reach p; 1: all
+  float min_p = 0.05F;          // drop what is less likely than min_p times the most likely; 0: none
+  float repeat_penalty = 1.0F;  // divides positive logits (multiplies negative ones) of recent tokens; 1: off
   float presence_penalty = 0.0F;   // subtracted once from recent tokens
   float frequency_penalty = 0.0F;  // subtracted for each time a token is among the recent ones
   int32_t penalty_last_n = 64;     // how many tokens are recent; 0: none, -1: all
   uint64_t seed = 0;
-  uint32_t choice = 0;             // which of n answers to one prompt
+  uint32_t choice = 0;                                // which of n answers to one prompt
   std::vector<std::pair<int32_t, float>> logit_bias;  // added to a token's logit; -infinity forbids it
-  uint32_t n_top_logprobs = 0;     // alternatives to report with each token
-  bool logprobs = false;           // report log-probabilities at all
+  uint32_t n_top_logprobs = 0;                        // alternatives to report with each token
+  bool logprobs = false;                              // report log-probabilities at all
 };
 
 /// Refuses values that mean nothing (NaN, negative temperature, top_p outside 0..1, a token id beyond the
@@ -41,13 +41,14 @@ bool is_plain_argmax(const SamplingParams& params);
 
 struct TokenLogprob {
   int32_t token;
-  double logprob;  // natural logarithm, under the model's own distribution (before bias, penalties, temperature)
+  double
+      logprob;  // natural logarithm, under the model's own distribution (before bias, penalties, temperature)
 };
 
 struct Draw {
   int32_t token = 0;
-  double logprob = 0;              // valid if params.logprobs
-  std::vector<TokenLogprob> top;   // n_top_logprobs most likely, best first
+  double logprob = 0;             // valid if params.logprobs
+  std::vector<TokenLogprob> top;  // n_top_logprobs most likely, best first
 };
 
 /// Draws the token at `position` (its index in the sequence, the prompt's first being 0).

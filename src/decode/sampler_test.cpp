@@ -22,7 +22,8 @@ SamplingParams plain() {
   return p;
 }
 
-int32_t drawn(const SamplingParams& p, std::vector<float> logits, uint32_t position, std::vector<int32_t> history = {}) {
+int32_t drawn(const SamplingParams& p, std::vector<float> logits, uint32_t position,
+              std::vector<int32_t> history = {}) {
   return draw(p, logits, history, position, 0).token;
 }
 

@@ -108,8 +108,11 @@ class EngineImpl final : public Engine {
 };
 
 Status EngineImpl::choose_context() {
-  const KvCacheOptions one = {.key_type = options_.key_type, .value_type = options_.value_type,
-                              .page_tokens = kPageTokens, .sequences = options_.sequences, .context = kPageTokens};
+  const KvCacheOptions one = {.key_type = options_.key_type,
+                              .value_type = options_.value_type,
+                              .page_tokens = kPageTokens,
+                              .sequences = options_.sequences,
+                              .context = kPageTokens};
   if (options_.context == 0) {
     const uint64_t page_bytes = KvCache::bytes(model_->layer_groups(), one);
     // A tenth stays free for activations and the rest of the program.
@@ -118,21 +121,25 @@ Status EngineImpl::choose_context() {
     options_.context = static_cast<uint32_t>(std::min<uint64_t>(model_->info().context_length, fits));
   }
   if (options_.context > kMaxContext) {
-    return make_error(Errc::usage, "a context of {} tokens is beyond the limit of {}", options_.context, kMaxContext);
+    return make_error(Errc::usage, "a context of {} tokens is beyond the limit of {}", options_.context,
+                      kMaxContext);
   }
   return {};
 }
 
 Status EngineImpl::start() {
   if (options_.sequences == 0 || options_.sequences > kMaxSequences) {
-    return make_error(Errc::usage, "sequences: expected 1 to {}, found {}", kMaxSequences, options_.sequences);
+    return make_error(Errc::usage, "sequences: expected 1 to {}, found {}", kMaxSequences,
+                      options_.sequences);
   }
   for (const DType type : {options_.key_type, options_.value_type}) {
-    if (info_of(type).quantised) return make_error(Errc::usage, "KV cache: type {} is not F32, F16 or BF16", name_of(type));
+    if (info_of(type).quantised)
+      return make_error(Errc::usage, "KV cache: type {} is not F32, F16 or BF16", name_of(type));
   }
   HEADRACE_RETURN_IF_ERROR(choose_context());
   const uint64_t all_tokens = uint64_t{options_.context} * options_.sequences;
-  options_.batch_rows = static_cast<uint32_t>(std::clamp<uint64_t>(options_.batch_rows, 1, std::min<uint64_t>(all_tokens, 1 << 16)));
+  options_.batch_rows = static_cast<uint32_t>(
+      std::clamp<uint64_t>(options_.batch_rows, 1, std::min<uint64_t>(all_tokens, 1 << 16)));
   options_.batch_rows = std::max(options_.batch_rows, options_.sequences);
   const uint32_t rows = options_.batch_rows;
   if (options_.decode_threads == 0) options_.decode_threads = static_cast<uint32_t>(backend_->threads());
@@ -151,10 +158,12 @@ Status EngineImpl::start() {
   workspace_floats_ = model_->workspace_floats(rows);
   const size_t hidden_floats = size_t{rows} * info.d_model;
   const size_t logit_floats = kLogitRows * info.vocab_size;
-  HEADRACE_TRY(activations_, backend_->allocate(ledger_, MemoryUse::activations,
-                                                (workspace_floats_ + hidden_floats + logit_floats) * sizeof(float),
-                                                "activations", "fewer rows a step (-b) would help"));
-  HEADRACE_TRY(inputs_, backend_->allocate(ledger_, MemoryUse::activations, rows * 3 * sizeof(uint32_t), "step inputs"));
+  HEADRACE_TRY(activations_,
+               backend_->allocate(ledger_, MemoryUse::activations,
+                                  (workspace_floats_ + hidden_floats + logit_floats) * sizeof(float),
+                                  "activations", "fewer rows a step (-b) would help"));
+  HEADRACE_TRY(inputs_, backend_->allocate(ledger_, MemoryUse::activations, rows * 3 * sizeof(uint32_t),
+                                           "step inputs"));
   HEADRACE_TRY(answers_, backend_->allocate(ledger_, MemoryUse::activations,
                                             kLogitRows * (sizeof(double) + sizeof(int32_t)), "step outputs"));
   float* floats = activations_.as<float>();
@@ -167,7 +176,8 @@ Result<RequestId> EngineImpl::submit(Request request) {
   const size_t vocab = model_->info().vocab_size;
   if (request.prompt.empty()) return make_error(Errc::usage, "the prompt is empty");
   if (request.prompt.size() > options_.context) {
-    return make_error(Errc::out_of_budget, "the prompt has {} tokens, the context holds {}; a larger context (-c) would help",
+    return make_error(Errc::out_of_budget,
+                      "the prompt has {} tokens, the context holds {}; a larger context (-c) would help",
                       request.prompt.size(), options_.context);
   }
   for (const int32_t token : request.prompt) {
@@ -269,7 +279,9 @@ void EngineImpl::read_outputs(std::vector<Event>& events) {
 }
 
 void EngineImpl::read_tile(std::span<const Output> tile, std::vector<Event>& events) {
-  const auto plain = [&](const Output& o) { return !o.score && is_plain_argmax(running_[o.running].request.sampling); };
+  const auto plain = [&](const Output& o) {
+    return !o.score && is_plain_argmax(running_[o.running].request.sampling);
+  };
   double sums[kLogitRows] = {};
   int32_t best[kLogitRows] = {};
   const bool all_plain = std::ranges::all_of(tile, plain);
@@ -290,16 +302,18 @@ void EngineImpl::read_tile(std::span<const Output> tile, std::vector<Event>& eve
     event.has_token = true;
     event.scored = tile[i].score;
     event.position = tile[i].position;
-    const std::span<float> logits = all_plain ? std::span<float>()
-                                              : std::span(host_logits_).subspan(i * logits_.cols, logits_.cols);
+    const std::span<float> logits =
+        all_plain ? std::span<float>() : std::span(host_logits_).subspan(i * logits_.cols, logits_.cols);
     if (tile[i].score) {
       event.draw.token = r.tokens[tile[i].position];
       event.draw.logprob = static_cast<double>(logits[static_cast<size_t>(event.draw.token)]) - sums[i];
       events.push_back(std::move(event));
       continue;
     }
-    if (all_plain) event.draw.token = best[i];
-    else event.draw = draw(r.request.sampling, logits, r.tokens, tile[i].position, sums[i]);
+    if (all_plain)
+      event.draw.token = best[i];
+    else
+      event.draw = draw(r.request.sampling, logits, r.tokens, tile[i].position, sums[i]);
     take_token(r, event, events);
   }
 }

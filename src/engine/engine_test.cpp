@@ -79,7 +79,8 @@ std::unique_ptr<Backend> best_cpu(size_t threads = 1) {
 Request random_request(uint32_t seed, size_t prompt_tokens, uint32_t new_tokens) {
   std::mt19937 random(seed);
   Request request;
-  for (size_t i = 0; i < prompt_tokens; ++i) request.prompt.push_back(10 + static_cast<int32_t>(random() % 200));
+  for (size_t i = 0; i < prompt_tokens; ++i)
+    request.prompt.push_back(10 + static_cast<int32_t>(random() % 200));
   request.max_new_tokens = new_tokens;
   request.sampling.seed = seed;
   request.sampling.logprobs = true;
@@ -157,7 +158,9 @@ TEST_P(EngineFamilies, AnotherSeedIsAnotherAnswer) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, EngineFamilies, ::testing::Values(Family::llama, Family::gemma3),
-                         [](const auto& family) { return family.param == Family::llama ? "llama" : "gemma3"; });
+                         [](const auto& family) {
+                           return family.param == Family::llama ? "llama" : "gemma3";
+                         });
 
 class EngineTest : public ::testing::Test {
  protected:

@@ -34,8 +34,8 @@ Result<GenerateResult> generate(Engine& engine, const Tokenizer& tokenizer, std:
   Request request;
   request.prompt = std::move(prompt);
   request.sampling = options.sampling;
-  request.max_new_tokens = static_cast<uint32_t>(options.max_new_tokens < 0 ? std::numeric_limits<uint32_t>::max()
-                                                                            : options.max_new_tokens);
+  request.max_new_tokens = static_cast<uint32_t>(
+      options.max_new_tokens < 0 ? std::numeric_limits<uint32_t>::max() : options.max_new_tokens);
   const std::vector<int32_t> ends = end_tokens_of(tokenizer);
   if (!options.ignore_eos) {
     request.end_tokens = ends;

@@ -18,20 +18,21 @@ struct GenerateOptions {
   std::vector<std::string> stops;
   bool ignore_eos = false;
   const std::atomic<bool>* cancel = nullptr;  // looked at between steps
-  std::function<void(const Draw&)> on_draw;   // each token that was drawn, the end token included; may be empty
+  std::function<void(const Draw&)>
+      on_draw;  // each token that was drawn, the end token included; may be empty
 };
 
 struct GenerateResult {
   std::vector<int32_t> tokens;  // that were generated, the end token included
   FinishReason finished = FinishReason::none;
-  bool stopped = false;         // a stop string matched
+  bool stopped = false;  // a stop string matched
   uint32_t prompt_tokens = 0;
-  double prefill_seconds = 0;   // until the first token was drawn
-  double decode_seconds = 0;    // from then on
+  double prefill_seconds = 0;  // until the first token was drawn
+  double decode_seconds = 0;   // from then on
 };
 
-/// Generates from `prompt`, calling `on_text` with pieces of complete UTF-8 as they become certain. The engine
-/// must be idle and stays so. Cancelling ends with finished == cancelled, which is no error.
+/// Generates from `prompt`, calling `on_text` with pieces of complete UTF-8 as they become certain. The
+/// engine must be idle and stays so. Cancelling ends with finished == cancelled, which is no error.
 Result<GenerateResult> generate(Engine& engine, const Tokenizer& tokenizer, std::vector<int32_t> prompt,
                                 const GenerateOptions& options,
                                 const std::function<void(std::string_view)>& on_text);

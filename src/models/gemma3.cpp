@@ -11,7 +11,7 @@ struct Gemma3Layer {
   Linear q, k, v, out;
   ConstVec mlp_norm, post_mlp_norm;
   Linear gate, up, down;
-  size_t group = 0;           // kFull or kWindow
+  size_t group = 0;  // kFull or kWindow
   size_t index_in_group = 0;
 };
 
@@ -67,15 +67,19 @@ class Gemma3 final : public Model {
     op.rms_norm(last, final_norm_, cfg_.norm_eps, hidden);
   }
 
-  void logits(const Ops& op, ConstMat hidden, Mat logits) const override { op.linear(hidden, {{&output_, logits}}); }
+  void logits(const Ops& op, ConstMat hidden, Mat logits) const override {
+    op.linear(hidden, {{&output_, logits}});
+  }
 
   Status load(const GgufFile& file, WeightLoader& weights, Gemma3Config config) {
     cfg_ = std::move(config);
     info_ = model_info(file, "gemma3", cfg_);
     embedding_scale_ = static_cast<float>(pow_f64(cfg_.d_model, 0.5));
-    groups_ = {{"full", 0, cfg_.n_kv_heads, cfg_.d_head, 0}, {"window", 0, cfg_.n_kv_heads, cfg_.d_head, cfg_.window}};
+    groups_ = {{"full", 0, cfg_.n_kv_heads, cfg_.d_head, 0},
+               {"window", 0, cfg_.n_kv_heads, cfg_.d_head, cfg_.window}};
 
-    HEADRACE_TRY(embeddings_, weights.linear("token_embd.weight", cfg_.vocab_size, cfg_.d_model, Split::none));
+    HEADRACE_TRY(embeddings_,
+                 weights.linear("token_embd.weight", cfg_.vocab_size, cfg_.d_model, Split::none));
     frequencies_[kFull] = weights.constant(rope_frequencies(cfg_.rope));
     frequencies_[kWindow] = weights.constant(rope_frequencies(cfg_.window_rope));
     for (uint32_t l = 0; l < cfg_.n_layers; ++l) {
@@ -134,7 +138,8 @@ Result<Gemma3Config> read_gemma3_config(const GgufFile& file) {
   Gemma3Config config;
   HEADRACE_TRY(static_cast<TransformerConfig&>(config), read_transformer_config(file, "gemma3"));
   config.rope.style = RopeStyle::halves;
-  HEADRACE_RETURN_IF_ERROR(refuse_unless_trivial(file, "gemma3.final_logit_softcapping", "a soft cap on logits"));
+  HEADRACE_RETURN_IF_ERROR(
+      refuse_unless_trivial(file, "gemma3.final_logit_softcapping", "a soft cap on logits"));
 
   // The window's layers keep their own base, and no scaling.
   config.window_rope = config.rope;
@@ -145,14 +150,17 @@ Result<Gemma3Config> read_gemma3_config(const GgufFile& file) {
 
   HEADRACE_TRY(const uint64_t window, file.uint("gemma3.attention.sliding_window"));
   HEADRACE_TRY(const uint64_t pattern, file.uint_or("gemma3.attention.sliding_window_pattern", 6));
-  if (window == 0 || window > kMaxContext || pattern == 0 || pattern > kMaxLayers || !(config.window_rope.base > 0)) {
-    return make_error(Errc::bad_model, "{}: gemma3.attention.sliding_window {} with pattern {} makes no sense",
-                      file.name(), window, pattern);
+  if (window == 0 || window > kMaxContext || pattern == 0 || pattern > kMaxLayers ||
+      !(config.window_rope.base > 0)) {
+    return make_error(Errc::bad_model,
+                      "{}: gemma3.attention.sliding_window {} with pattern {} makes no sense", file.name(),
+                      window, pattern);
   }
   config.window = static_cast<uint32_t>(window);
   config.pattern = static_cast<uint32_t>(pattern);
   // Files don't store the divisor: it is the head's width, but for the 27B model (62 layers) d_model / heads.
-  const double divisor = config.n_layers == 62 ? static_cast<double>(config.d_model) / config.n_heads : config.d_head;
+  const double divisor =
+      config.n_layers == 62 ? static_cast<double>(config.d_model) / config.n_heads : config.d_head;
   config.attention_scale = static_cast<float>(1.0 / pow_f64(divisor, 0.5));
   return config;
 }

@@ -1,8 +1,8 @@
 #include "models/llama.h"
 
 #include "models/weight_loader.h"
-#include "tensor/blocks.h"
 #include "ops/elementary.h"
+#include "tensor/blocks.h"
 
 namespace headrace {
 namespace {
@@ -17,7 +17,8 @@ struct LlamaLayer {
 class Llama final : public Model {
  public:
   size_t workspace_floats(size_t rows) const override {
-    const size_t per_row = 2 * cfg_.d_model + 2 * cfg_.q_width() + 2 * cfg_.kv_width() + 2 * cfg_.d_ff + cfg_.rope.d_rotary;
+    const size_t per_row =
+        2 * cfg_.d_model + 2 * cfg_.q_width() + 2 * cfg_.kv_width() + 2 * cfg_.d_ff + cfg_.rope.d_rotary;
     return rows * per_row;
   }
 
@@ -59,7 +60,9 @@ class Llama final : public Model {
     op.rms_norm(last, final_norm_, cfg_.norm_eps, hidden);
   }
 
-  void logits(const Ops& op, ConstMat hidden, Mat logits) const override { op.linear(hidden, {{&output_, logits}}); }
+  void logits(const Ops& op, ConstMat hidden, Mat logits) const override {
+    op.linear(hidden, {{&output_, logits}});
+  }
 
   Status load(const GgufFile& file, WeightLoader& weights, TransformerConfig config) {
     cfg_ = std::move(config);
@@ -67,10 +70,12 @@ class Llama final : public Model {
     groups_ = {{"full", cfg_.n_layers, cfg_.n_kv_heads, cfg_.d_head, 0}};
     attention_scale_ = static_cast<float>(1.0 / pow_f64(cfg_.d_head, 0.5));
 
-    HEADRACE_TRY(embeddings_, weights.linear("token_embd.weight", cfg_.vocab_size, cfg_.d_model, Split::none));
+    HEADRACE_TRY(embeddings_,
+                 weights.linear("token_embd.weight", cfg_.vocab_size, cfg_.d_model, Split::none));
     if (weights.has("rope_freqs.weight")) {  // Llama 3.1's divisors of the frequencies
       HEADRACE_RETURN_IF_ERROR(load_rope_factors(file));
-      HEADRACE_TRY([[maybe_unused]] const ConstVec unused, weights.vector("rope_freqs.weight", cfg_.rope.d_rotary / 2));
+      HEADRACE_TRY([[maybe_unused]] const ConstVec unused,
+                   weights.vector("rope_freqs.weight", cfg_.rope.d_rotary / 2));
     }
     frequencies_ = weights.constant(rope_frequencies(cfg_.rope));
     for (uint32_t l = 0; l < cfg_.n_layers; ++l) {
@@ -91,9 +96,10 @@ class Llama final : public Model {
  private:
   Status load_rope_factors(const GgufFile& file) {
     const GgufTensor* tensor = file.find_tensor("rope_freqs.weight");
-    if (tensor->type != DType::F32 || tensor->rows() != 1 || tensor->row_elements() != cfg_.rope.d_rotary / 2) {
-      return make_error(Errc::bad_model, "{}: tensor rope_freqs.weight: expected F32 [{}], found {} {}", file.name(),
-                        cfg_.rope.d_rotary / 2, name_of(tensor->type), shape_text(*tensor));
+    if (tensor->type != DType::F32 || tensor->rows() != 1 ||
+        tensor->row_elements() != cfg_.rope.d_rotary / 2) {
+      return make_error(Errc::bad_model, "{}: tensor rope_freqs.weight: expected F32 [{}], found {} {}",
+                        file.name(), cfg_.rope.d_rotary / 2, name_of(tensor->type), shape_text(*tensor));
     }
     cfg_.rope.factors.resize(cfg_.rope.d_rotary / 2);
     dequantise_row(tensor->type, tensor->data.data(), cfg_.rope.factors.size(), cfg_.rope.factors.data());
@@ -134,7 +140,8 @@ class Llama final : public Model {
 Result<TransformerConfig> read_llama_config(const GgufFile& file) {
   HEADRACE_RETURN_IF_ERROR(refuse_unless_trivial(file, "llama.expert_count", "a mixture of experts"));
   HEADRACE_TRY(TransformerConfig config, read_transformer_config(file, "llama"));
-  config.rope.style = RopeStyle::interleaved;  // GGUF files of this family permute query and key weights for it
+  config.rope.style =
+      RopeStyle::interleaved;  // GGUF files of this family permute query and key weights for it
   return config;
 }
 

@@ -34,8 +34,8 @@ Result<const Family*> family_of(const GgufFile& file) {
     known += known.empty() ? "" : ", ";
     known += family.architecture;
   }
-  return make_error(Errc::unsupported, "{}: general.architecture '{}' is not supported (supported: {})", file.name(),
-                    printable(architecture), known);
+  return make_error(Errc::unsupported, "{}: general.architecture '{}' is not supported (supported: {})",
+                    file.name(), printable(architecture), known);
 }
 
 }  // namespace

@@ -79,12 +79,12 @@ class Model {
 
 struct LoadOptions {
   std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress;  // may be empty
-  const std::atomic<bool>* cancel = nullptr;                               // checked between tensors
+  const std::atomic<bool>* cancel = nullptr;                                // checked between tensors
 };
 
 /// Reads the weights of `file` into the backend's memory. `backend` and `ledger` must outlive the model; the
-/// file's pages are released as it goes. Fails with bad_model (the file contradicts the architecture: names the
-/// tensor, expected and found), unsupported, out_of_budget (before anything is allocated) or cancelled.
+/// file's pages are released as it goes. Fails with bad_model (the file contradicts the architecture: names
+/// the tensor, expected and found), unsupported, out_of_budget (before anything is allocated) or cancelled.
 Result<std::unique_ptr<Model>> load_model(const GgufFile& file, Backend& backend, MemoryLedger& ledger,
                                           const LoadOptions& options = {});
 

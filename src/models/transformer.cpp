@@ -13,11 +13,12 @@ Result<uint32_t> size_key(const GgufFile& file, const std::string& key, uint64_t
   return static_cast<uint32_t>(value);
 }
 
-Result<uint32_t> size_key_or(const GgufFile& file, const std::string& key, uint64_t otherwise, uint64_t most) {
+Result<uint32_t> size_key_or(const GgufFile& file, const std::string& key, uint64_t otherwise,
+                             uint64_t most) {
   if (file.has(key)) return size_key(file, key, most);
   if (otherwise == 0 || otherwise > most) {
-    return make_error(Errc::bad_model, "{}: {} is missing and its default {} is not 1 to {}", file.name(), key,
-                      otherwise, most);
+    return make_error(Errc::bad_model, "{}: {} is missing and its default {} is not 1 to {}", file.name(),
+                      key, otherwise, most);
   }
   return static_cast<uint32_t>(otherwise);
 }
@@ -26,20 +27,23 @@ Result<float> positive_key_or(const GgufFile& file, const std::string& key, doub
   HEADRACE_TRY(const double value, file.number_or(key, otherwise));
   const auto number = static_cast<float>(value);
   if (!(number > 0) || !std::isfinite(number)) {
-    return make_error(Errc::bad_model, "{}: {}: expected a positive number, found {}", file.name(), key, value);
+    return make_error(Errc::bad_model, "{}: {}: expected a positive number, found {}", file.name(), key,
+                      value);
   }
   return number;
 }
 
 // The one value of a key that some files give per layer.
-Result<uint32_t> uniform_key(const GgufFile& file, const std::string& key, uint32_t otherwise, uint64_t most) {
+Result<uint32_t> uniform_key(const GgufFile& file, const std::string& key, uint32_t otherwise,
+                             uint64_t most) {
   const GgufValue* value = file.find(key);
   if (value == nullptr || !value->is_array) return size_key_or(file, key, otherwise, most);
   HEADRACE_TRY(const std::vector<int64_t> values, file.ints(key));
   for (const int64_t v : values) {
     if (v != values.front()) {
-      return make_error(Errc::unsupported, "{}: {}: layers with different values ({} and {}) are not supported",
-                        file.name(), key, values.front(), v);
+      return make_error(Errc::unsupported,
+                        "{}: {}: layers with different values ({} and {}) are not supported", file.name(),
+                        key, values.front(), v);
     }
   }
   if (values.empty() || values.front() < 1 || static_cast<uint64_t>(values.front()) > most) {
@@ -52,16 +56,17 @@ Result<RopeSpec> read_rope(const GgufFile& file, const std::string& prefix, uint
   RopeSpec rope;
   HEADRACE_TRY(rope.d_rotary, size_key_or(file, prefix + "rope.dimension_count", d_head, d_head));
   if (rope.d_rotary % 2 != 0) {
-    return make_error(Errc::bad_model, "{}: {}rope.dimension_count: expected an even number, found {}", file.name(),
-                      prefix, rope.d_rotary);
+    return make_error(Errc::bad_model, "{}: {}rope.dimension_count: expected an even number, found {}",
+                      file.name(), prefix, rope.d_rotary);
   }
   HEADRACE_TRY(rope.base, positive_key_or(file, prefix + "rope.freq_base", 10000.0));
   HEADRACE_TRY(const std::string_view scaling, file.string_or(prefix + "rope.scaling.type", "none"));
   if (scaling == "linear") {
     HEADRACE_TRY(rope.linear_factor, positive_key_or(file, prefix + "rope.scaling.factor", 1.0));
   } else if (scaling != "none") {
-    return make_error(Errc::unsupported, "{}: {}rope.scaling.type: '{}' is not supported (none and linear are)",
-                      file.name(), prefix, printable(scaling));
+    return make_error(Errc::unsupported,
+                      "{}: {}rope.scaling.type: '{}' is not supported (none and linear are)", file.name(),
+                      prefix, printable(scaling));
   }
   return rope;
 }
@@ -75,33 +80,36 @@ Result<TransformerConfig> read_transformer_config(const GgufFile& file, const st
   HEADRACE_TRY(config.d_model, size_key(file, prefix + "embedding_length", kMaxWidth));
   HEADRACE_TRY(config.d_ff, uniform_key(file, prefix + "feed_forward_length", 0, kMaxWidth));
   HEADRACE_TRY(config.n_heads, uniform_key(file, prefix + "attention.head_count", 0, kMaxWidth));
-  HEADRACE_TRY(config.n_kv_heads, uniform_key(file, prefix + "attention.head_count_kv", config.n_heads, config.n_heads));
+  HEADRACE_TRY(config.n_kv_heads,
+               uniform_key(file, prefix + "attention.head_count_kv", config.n_heads, config.n_heads));
   HEADRACE_TRY(config.context_length, size_key(file, prefix + "context_length", kMaxContext));
-  HEADRACE_TRY(config.d_head,
-               size_key_or(file, prefix + "attention.key_length", config.d_model / config.n_heads, kMaxHeadDim));
-  HEADRACE_TRY(const uint32_t d_value, size_key_or(file, prefix + "attention.value_length", config.d_head, kMaxHeadDim));
+  HEADRACE_TRY(config.d_head, size_key_or(file, prefix + "attention.key_length",
+                                          config.d_model / config.n_heads, kMaxHeadDim));
+  HEADRACE_TRY(const uint32_t d_value,
+               size_key_or(file, prefix + "attention.value_length", config.d_head, kMaxHeadDim));
   HEADRACE_TRY(config.norm_eps, positive_key_or(file, prefix + "attention.layer_norm_rms_epsilon", 0));
   HEADRACE_TRY(config.rope, read_rope(file, prefix, config.d_head));
 
   const GgufTensor* embeddings = file.find_tensor("token_embd.weight");
-  if (embeddings == nullptr) return make_error(Errc::bad_model, "{}: tensor token_embd.weight is missing", file.name());
+  if (embeddings == nullptr)
+    return make_error(Errc::bad_model, "{}: tensor token_embd.weight is missing", file.name());
   if (embeddings->rows() > kMaxVocab) {
-    return make_error(Errc::bad_model, "{}: tensor token_embd.weight: expected at most {} rows, found {}", file.name(),
-                      kMaxVocab, embeddings->rows());
+    return make_error(Errc::bad_model, "{}: tensor token_embd.weight: expected at most {} rows, found {}",
+                      file.name(), kMaxVocab, embeddings->rows());
   }
   config.vocab_size = static_cast<uint32_t>(embeddings->rows());
 
   if (config.n_heads % config.n_kv_heads != 0) {
-    return make_error(Errc::bad_model, "{}: {}attention.head_count {} is no multiple of head_count_kv {}", file.name(),
-                      prefix, config.n_heads, config.n_kv_heads);
+    return make_error(Errc::bad_model, "{}: {}attention.head_count {} is no multiple of head_count_kv {}",
+                      file.name(), prefix, config.n_heads, config.n_kv_heads);
   }
   if (d_value != config.d_head) {
-    return make_error(Errc::unsupported, "{}: {}attention.value_length {} differs from key_length {}", file.name(),
-                      prefix, d_value, config.d_head);
+    return make_error(Errc::unsupported, "{}: {}attention.value_length {} differs from key_length {}",
+                      file.name(), prefix, d_value, config.d_head);
   }
   if (uint64_t{config.n_heads} * config.d_head > kMaxWidth) {
-    return make_error(Errc::bad_model, "{}: {} heads of {} are beyond the limit of {}", file.name(), config.n_heads,
-                      config.d_head, kMaxWidth);
+    return make_error(Errc::bad_model, "{}: {} heads of {} are beyond the limit of {}", file.name(),
+                      config.n_heads, config.d_head, kMaxWidth);
   }
   return config;
 }

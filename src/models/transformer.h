@@ -26,7 +26,7 @@ struct TransformerConfig {
 
 /// Limits on what a file may claim, far above any model that runs on one machine.
 inline constexpr uint64_t kMaxLayers = 1024;
-inline constexpr uint64_t kMaxWidth = 1 << 18;    // d_model, d_ff, heads * d_head
+inline constexpr uint64_t kMaxWidth = 1 << 18;  // d_model, d_ff, heads * d_head
 inline constexpr uint64_t kMaxHeadDim = 512;
 inline constexpr uint64_t kMaxVocab = 1 << 22;
 inline constexpr uint64_t kMaxContext = 1 << 24;

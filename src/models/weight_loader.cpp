@@ -28,15 +28,16 @@ Result<WeightLoader> WeightLoader::create(const GgufFile& file, Backend& backend
       return make_error(Errc::bad_model, "{}: tensor {}: shape {} is beyond any supported model", file.name(),
                         tensor.name, shape_text(tensor));
     }
-    const uint64_t packed = rows == 1 ? k * sizeof(float)
-                                      : backend.packed_bytes(tensor.type, static_cast<uint32_t>(rows),
-                                                             static_cast<uint32_t>(k));
+    const uint64_t packed =
+        rows == 1 ? k * sizeof(float)
+                  : backend.packed_bytes(tensor.type, static_cast<uint32_t>(rows), static_cast<uint32_t>(k));
     const auto sum = checked_add(bytes, round_up(packed, kAlignment));
     if (!sum) return make_error(Errc::bad_model, "{}: tensor sizes overflow", file.name());
     bytes = *sum;
     loader.total_ += tensor.data.size();
   }
-  HEADRACE_TRY(loader.buffer_, backend.allocate(ledger, MemoryUse::weights, bytes, fmt::format("{}: weights", file.name())));
+  HEADRACE_TRY(loader.buffer_,
+               backend.allocate(ledger, MemoryUse::weights, bytes, fmt::format("{}: weights", file.name())));
   return loader;
 }
 

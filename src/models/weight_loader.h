@@ -1,5 +1,5 @@
-// Takes tensors out of a GGUF file by name, checks type and shape against what the architecture wants, and packs
-// them into one device buffer.
+// Takes tensors out of a GGUF file by name, checks type and shape against what the architecture wants, and
+// packs them into one device buffer.
 #pragma once
 
 #include <set>

@@ -35,7 +35,7 @@ struct Projection {
 /// The largest shapes that ops will see, so that scratch memory is taken once, before the first step.
 struct ScratchNeeds {
   uint32_t max_rows = 0;
-  uint32_t max_k = 0;       // inputs of a linear
+  uint32_t max_k = 0;  // inputs of a linear
   uint32_t max_d_head = 0;
   uint32_t max_heads = 0;
 };
@@ -122,7 +122,8 @@ class Backend {
   virtual void gather_rows(ConstMat x, const uint32_t* rows, Mat y) = 0;
   /// out[r] = log(sum(exp(logits[r]))), in double (device memory).
   virtual void log_sum_exp(ConstMat logits, double* out) = 0;
-  /// out[r] = index of the largest logit, the lowest index among equals (device memory). NaNs are passed over.
+  /// out[r] = index of the largest logit, the lowest index among equals (device memory). NaNs are passed
+  /// over.
   virtual void argmax(ConstMat logits, int32_t* out) = 0;
 
  protected:

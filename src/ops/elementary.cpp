@@ -55,8 +55,8 @@ double exp_f64(double x) {
   const double r = (x - n * 0x1.62e42fefa0000p-1) - n * 0x1.cf79abc9e3b3ap-40;
   // Taylor series of e^r on |r| <= ln(2)/2: the term r^14/14! is below 5e-18.
   double p = 1.0 / 6227020800.0;
-  for (const double factorial : {479001600.0, 39916800.0, 3628800.0, 362880.0, 40320.0, 5040.0, 720.0, 120.0, 24.0,
-                                 6.0, 2.0, 1.0, 1.0}) {
+  for (const double factorial : {479001600.0, 39916800.0, 3628800.0, 362880.0, 40320.0, 5040.0, 720.0, 120.0,
+                                 24.0, 6.0, 2.0, 1.0, 1.0}) {
     p = p * r + 1.0 / factorial;
   }
   return p * power_of_two(static_cast<int64_t>(n));
@@ -94,22 +94,26 @@ SinCos sincos_f64(double x) {
   const double z = r * r;
   // Taylor series on |r| <= pi/4: the first dropped terms are below 2e-18.
   double s = -1.0 / 121645100408832000.0;
-  for (const double c : {1.0 / 355687428096000.0, -1.0 / 1307674368000.0, 1.0 / 6227020800.0, -1.0 / 39916800.0,
-                         1.0 / 362880.0, -1.0 / 5040.0, 1.0 / 120.0, -1.0 / 6.0}) {
+  for (const double c : {1.0 / 355687428096000.0, -1.0 / 1307674368000.0, 1.0 / 6227020800.0,
+                         -1.0 / 39916800.0, 1.0 / 362880.0, -1.0 / 5040.0, 1.0 / 120.0, -1.0 / 6.0}) {
     s = s * z + c;
   }
   const double sine = r + r * z * s;
   double c = 1.0 / 20922789888000.0;
-  for (const double d : {-1.0 / 87178291200.0, 1.0 / 479001600.0, -1.0 / 3628800.0, 1.0 / 40320.0, -1.0 / 720.0,
-                         1.0 / 24.0}) {
+  for (const double d :
+       {-1.0 / 87178291200.0, 1.0 / 479001600.0, -1.0 / 3628800.0, 1.0 / 40320.0, -1.0 / 720.0, 1.0 / 24.0}) {
     c = c * z + d;
   }
   const double cosine = 1.0 - (0.5 * z - z * z * c);
   switch (static_cast<int64_t>(n) & 3) {
-    case 0: return {sine, cosine};
-    case 1: return {cosine, -sine};
-    case 2: return {-sine, -cosine};
-    default: return {-cosine, sine};
+    case 0:
+      return {sine, cosine};
+    case 1:
+      return {cosine, -sine};
+    case 2:
+      return {-sine, -cosine};
+    default:
+      return {-cosine, sine};
   }
 }
 

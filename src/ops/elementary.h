@@ -1,6 +1,6 @@
 // Our own exp, log, sin, cos and pow. libm's results change with the C library and the processor; these are
-// IEEE operations in a fixed order and give the same bits everywhere (docs/numerics.md, "Elementary functions").
-// In double where they run on the host, in float where vector kernels repeat them lane by lane.
+// IEEE operations in a fixed order and give the same bits everywhere (docs/numerics.md, "Elementary
+// functions"). In double where they run on the host, in float where vector kernels repeat them lane by lane.
 #pragma once
 
 namespace headrace {
@@ -26,8 +26,8 @@ struct SinCos {
   double sin;
   double cos;
 };
-/// Error below 1e-15 for |x| < 2^22, beyond any position times frequency that a context holds; below 1e-8 up to
-/// 2^26.
+/// Error below 1e-15 for |x| < 2^22, beyond any position times frequency that a context holds; below 1e-8 up
+/// to 2^26.
 SinCos sincos_f64(double x);
 
 }  // namespace headrace

@@ -10,7 +10,8 @@
 namespace headrace {
 
 /// Attention computes in blocks of 64 positions, splits of 512 and spans of 4096, all at absolute multiples
-/// (docs/numerics.md, "Attention"). Never by page slot: a path through a tree computes what the chain computes.
+/// (docs/numerics.md, "Attention"). Never by page slot: a path through a tree computes what the chain
+/// computes.
 inline constexpr uint32_t kBlockPositions = 64;
 inline constexpr uint32_t kSplitPositions = 512;
 inline constexpr uint32_t kSpanPositions = 4096;
@@ -37,8 +38,8 @@ struct KvSlot {
   uint32_t slot = 0;
 };
 
-/// `count` consecutive slots of a page that hold consecutive positions. A chain is a list of page-long runs, a
-/// path through a draft tree ends in runs of one.
+/// `count` consecutive slots of a page that hold consecutive positions. A chain is a list of page-long runs,
+/// a path through a draft tree ends in runs of one.
 struct KvRun {
   uint32_t page = 0;
   uint32_t slot = 0;
@@ -65,8 +66,8 @@ struct AttentionItem {
   uint32_t n_rows = 0;
 };
 
-/// Folds the partial results [first, first + count) of a row, ascending by split; `first_split` is the absolute
-/// number of the first, so that spans are cut at absolute multiples.
+/// Folds the partial results [first, first + count) of a row, ascending by split; `first_split` is the
+/// absolute number of the first, so that spans are cut at absolute multiples.
 struct AttentionReduce {
   uint32_t row = 0;
   uint32_t first_partial = 0;

@@ -45,8 +45,8 @@ struct Weight {
   const std::byte* data = nullptr;
 };
 
-/// How a linear is cut over devices: columns = its outputs, rows = its inputs. A cut by rows ends in a sum over
-/// devices that continues the reduction tree (docs/numerics.md); on one device nothing is cut.
+/// How a linear is cut over devices: columns = its outputs, rows = its inputs. A cut by rows ends in a sum
+/// over devices that continues the reduction tree (docs/numerics.md); on one device nothing is cut.
 enum class Split : uint8_t { none, rows, columns };
 
 struct Linear {

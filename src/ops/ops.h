@@ -23,7 +23,8 @@ class Ops {
   void rope(RopeStyle style, ConstMat angles, uint32_t d_head, Mat x) const;
   void store_kv(RopeStyle style, ConstMat angles, ConstMat k, ConstMat v, const KvSlot* slots,
                 const KvView& kv) const;
-  void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale, Mat partials, Mat out) const;
+  void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale, Mat partials,
+              Mat out) const;
   void gated(Activation act, ConstMat gate, ConstMat up, Mat y) const;
   void add(Mat x, ConstMat y) const;
   void gather_rows(ConstMat x, const uint32_t* rows, Mat y) const;

@@ -1,5 +1,5 @@
-// R0's order for sums over K (docs/numerics.md): T segment sums, T = F * 2^p with F odd; F consecutive sums are
-// added in order, then a perfect binary tree over the 2^p results.
+// R0's order for sums over K (docs/numerics.md): T segment sums, T = F * 2^p with F odd; F consecutive sums
+// are added in order, then a perfect binary tree over the 2^p results.
 #pragma once
 
 #include <cstddef>

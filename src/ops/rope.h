@@ -6,16 +6,16 @@
 
 namespace headrace {
 
-/// halves: (x[i], x[i + d/2]) turn together (Hugging Face, Gemma). interleaved: (x[2i], x[2i + 1]) (GGUF files
-/// of the Llama family, whose query and key weights are permuted for it).
+/// halves: (x[i], x[i + d/2]) turn together (Hugging Face, Gemma). interleaved: (x[2i], x[2i + 1]) (GGUF
+/// files of the Llama family, whose query and key weights are permuted for it).
 enum class RopeStyle : uint8_t { halves, interleaved };
 
 struct RopeSpec {
   RopeStyle style = RopeStyle::halves;
   uint32_t d_rotary = 0;  // leading dimensions of a head that turn; even
   float base = 10000.0F;
-  float linear_factor = 1.0F;         // positions are divided by it
-  std::vector<float> factors;         // further divisor per frequency (Llama 3), d_rotary/2 of them or none
+  float linear_factor = 1.0F;  // positions are divided by it
+  std::vector<float> factors;  // further divisor per frequency (Llama 3), d_rotary/2 of them or none
 };
 
 /// The d_rotary/2 angular frequencies, in float as Hugging Face computes them: 1 / base^(2i/d), divided by

@@ -18,21 +18,22 @@ enum RowOutputs : uint8_t {
   kHidden = 4,
 };
 
-/// One token of one sequence. Several rows of a sequence may share a position (branches of a draft tree): their
-/// `slot` then tells where their keys go, and `ancestors` which of the sequence's last 64 slots they see.
+/// One token of one sequence. Several rows of a sequence may share a position (branches of a draft tree):
+/// their `slot` then tells where their keys go, and `ancestors` which of the sequence's last 64 slots they
+/// see.
 struct Row {
   int32_t token = 0;
   uint32_t sequence = 0;
   uint32_t position = 0;
-  uint32_t slot = 0;       // in the sequence's own numbering; a chain has slot == position
-  uint64_t ancestors = 0;  // 0: a chain, every earlier slot is seen
-  uint8_t depth_class = 0; // which layers run (DepthPlan); 0: all
+  uint32_t slot = 0;        // in the sequence's own numbering; a chain has slot == position
+  uint64_t ancestors = 0;   // 0: a chain, every earlier slot is seen
+  uint8_t depth_class = 0;  // which layers run (DepthPlan); 0: all
   uint8_t outputs = kNoOutput;
 };
 
 /// What the layers of one layer group read and write in a step.
 struct GroupStep {
-  KvView first_layer;      // layer l of the group: offsets + l * layer_bytes
+  KvView first_layer;  // layer l of the group: offsets + l * layer_bytes
   size_t layer_bytes = 0;
   const KvSlot* slots = nullptr;  // [rows], device memory
   AttentionPlan plan;
@@ -50,7 +51,7 @@ struct Step {
   size_t rows = 0;
   const int32_t* tokens = nullptr;
   const uint32_t* positions = nullptr;
-  std::span<const GroupStep> groups;  // as Model::layer_groups()
+  std::span<const GroupStep> groups;      // as Model::layer_groups()
   const uint32_t* output_rows = nullptr;  // rows whose hidden state is wanted, ascending
   size_t n_outputs = 0;
 };

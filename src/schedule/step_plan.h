@@ -20,8 +20,8 @@ struct StepChunk {
 };
 
 /// Decode first: a sequence that lacks one token gets its row before any prompt is continued, so that a long
-/// prompt never stalls an answer. The rest of the `max_rows` goes to prompts in the snapshot's order. Chunks are
-/// in the snapshot's order; sequences with nothing to compute have none.
+/// prompt never stalls an answer. The rest of the `max_rows` goes to prompts in the snapshot's order. Chunks
+/// are in the snapshot's order; sequences with nothing to compute have none.
 std::vector<StepChunk> plan_step(std::span<const SequenceView> running, uint32_t max_rows);
 
 }  // namespace headrace

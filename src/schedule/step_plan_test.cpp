@@ -20,7 +20,8 @@ TEST(StepPlan, APromptIsCutIntoStepsOfTheRowBudget) {
 }
 
 TEST(StepPlan, DecodeRowsComeBeforePrompts) {
-  EXPECT_EQ(plan_step(std::vector<SequenceView>{{1000, 0}, {11, 10}, {6, 5}}, 8), (Chunks{{0, 6}, {1, 1}, {2, 1}}));
+  EXPECT_EQ(plan_step(std::vector<SequenceView>{{1000, 0}, {11, 10}, {6, 5}}, 8),
+            (Chunks{{0, 6}, {1, 1}, {2, 1}}));
 }
 
 TEST(StepPlan, SequencesWithNothingToComputeHaveNoChunk) {

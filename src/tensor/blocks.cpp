@@ -13,9 +13,9 @@ namespace {
 //   Q4_1  d:f16, m:f16, quants: 16 bytes as Q4_0
 //   Q5_0  d:f16, high bits: u32 (bit i = element i), quants: 16 bytes as Q4_0
 //   Q8_0  d:f16, quants: 32 signed bytes
-//   Q4_K  d:f16, dmin:f16, scales: 12 bytes, quants: 128 bytes (64 elements per 32 bytes: low then high nibbles)
-//   Q5_K  d:f16, dmin:f16, scales: 12 bytes, high bits: 32 bytes, quants: 128 bytes
-//   Q6_K  low nibbles: 128 bytes, high 2 bits: 64 bytes, scales: 16 signed bytes, d:f16
+//   Q4_K  d:f16, dmin:f16, scales: 12 bytes, quants: 128 bytes (64 elements per 32 bytes: low then high
+//   nibbles) Q5_K  d:f16, dmin:f16, scales: 12 bytes, high bits: 32 bytes, quants: 128 bytes Q6_K  low
+//   nibbles: 128 bytes, high 2 bits: 64 bytes, scales: 16 signed bytes, d:f16
 
 uint8_t u8(const std::byte* p, size_t i) {
   return static_cast<uint8_t>(p[i]);
@@ -67,7 +67,8 @@ void split_32(DType type, const std::byte* block, BlockParts& parts) {
     const int low = nibble(quants, i);
     if (type == DType::Q4_0) parts.quants[i] = static_cast<int8_t>(low - 8);
     if (type == DType::Q4_1) parts.quants[i] = static_cast<int8_t>(low);
-    if (type == DType::Q5_0) parts.quants[i] = static_cast<int8_t>((low | static_cast<int>(high >> i & 1) << 4) - 16);
+    if (type == DType::Q5_0)
+      parts.quants[i] = static_cast<int8_t>((low | static_cast<int>(high >> i & 1) << 4) - 16);
   }
 }
 
@@ -99,7 +100,7 @@ void split_k6(const std::byte* block, BlockParts& parts) {
     parts.minimums[g] = 0;
   }
   for (size_t i = 0; i < 256; ++i) {
-    const size_t half = i / 128;       // 128 elements: 64 low bytes and 32 high bytes
+    const size_t half = i / 128;  // 128 elements: 64 low bytes and 32 high bytes
     const size_t quarter = i % 128 / 32;
     const size_t lane = i % 32;
     const uint8_t low_byte = u8(block, half * 64 + quarter % 2 * 32 + lane);
@@ -116,13 +117,17 @@ void split_block(DType type, const std::byte* block, BlockParts& parts) {
     case DType::Q8_0:
     case DType::Q4_0:
     case DType::Q4_1:
-    case DType::Q5_0: return split_32(type, block, parts);
+    case DType::Q5_0:
+      return split_32(type, block, parts);
     case DType::Q4_K:
-    case DType::Q5_K: return split_k4_k5(type, block, parts);
-    case DType::Q6_K: return split_k6(block, parts);
+    case DType::Q5_K:
+      return split_k4_k5(type, block, parts);
+    case DType::Q6_K:
+      return split_k6(block, parts);
     case DType::F32:
     case DType::F16:
-    case DType::BF16: break;
+    case DType::BF16:
+      break;
   }
   panic("split_block of a float type", __FILE__, __LINE__);
 }
@@ -146,7 +151,8 @@ void dequantise_row(DType type, const std::byte* row, size_t k, float* out) {
     split_block(type, row, parts);
     for (size_t i = 0; i < parts.elements; ++i) {
       const size_t g = i / parts.group;
-      const float scaled = parts.d * static_cast<float>(parts.scales[g]) * static_cast<float>(parts.quants[i]);
+      const float scaled =
+          parts.d * static_cast<float>(parts.scales[g]) * static_cast<float>(parts.quants[i]);
       const bool has_minimum = parts.dmin != 0;
       out[begin + i] = has_minimum ? scaled - parts.dmin * static_cast<float>(parts.minimums[g]) : scaled;
     }

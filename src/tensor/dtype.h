@@ -12,15 +12,17 @@ enum class DType : uint8_t { F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q4_K, Q5_K,
 inline constexpr size_t kDTypes = 10;
 
 struct DTypeInfo {
-  std::string_view name;   // as GGUF tools spell it: "Q4_K"
-  uint32_t gguf_type;      // number in a GGUF tensor entry
-  uint32_t block_elements; // elements along K that share scales; 1 for floats
+  std::string_view name;    // as GGUF tools spell it: "Q4_K"
+  uint32_t gguf_type;       // number in a GGUF tensor entry
+  uint32_t block_elements;  // elements along K that share scales; 1 for floats
   uint32_t block_bytes;
   bool quantised;
 };
 
 const DTypeInfo& info_of(DType type);
-inline std::string_view name_of(DType type) { return info_of(type).name; }
+inline std::string_view name_of(DType type) {
+  return info_of(type).name;
+}
 
 /// Bytes of `elements` consecutive elements; nothing if that is no whole number of blocks or overflows.
 std::optional<uint64_t> bytes_of(DType type, uint64_t elements);

@@ -20,9 +20,12 @@ void hash_answer(const std::string& name, const GgufFile& file, size_t prompt_to
   auto backend = program_backend();
   auto model = load_model(file, *backend, ledger).value();
   const uint32_t vocab = model->info().vocab_size;
-  const auto engine = Engine::create(std::move(backend), std::move(model), ledger, {.context = 256, .batch_rows = 16}).value();
+  const auto engine =
+      Engine::create(std::move(backend), std::move(model), ledger, {.context = 256, .batch_rows = 16})
+          .value();
   Request request;
-  for (size_t i = 0; i < prompt_tokens; ++i) request.prompt.push_back(static_cast<int32_t>((10 + 37 * i) % vocab));
+  for (size_t i = 0; i < prompt_tokens; ++i)
+    request.prompt.push_back(static_cast<int32_t>((10 + 37 * i) % vocab));
   request.max_new_tokens = new_tokens;
   request.sampling.temperature = 0;
   request.sampling.logprobs = true;
@@ -63,7 +66,8 @@ int run(int argc, char** argv) {
   }
   uint32_t new_tokens = 0;
   const std::string count = argc > 2 ? argv[2] : "";
-  if (std::from_chars(count.data(), count.data() + count.size(), new_tokens).ec != std::errc() || new_tokens == 0) {
+  if (std::from_chars(count.data(), count.data() + count.size(), new_tokens).ec != std::errc() ||
+      new_tokens == 0) {
     fmt::print(stderr, "usage: model_hash [FILE.gguf TOKENS]\n");
     return 2;
   }

@@ -21,6 +21,7 @@ using cpu::kPanelWidth;
 
 // Pointwise work below this many floats is done by the caller: waking a thread costs more.
 constexpr size_t kFloatsPerThread = 8192;
+constexpr size_t kPartsPerThread = 8;
 
 class CpuBackend final : public Backend {
  public:
@@ -45,7 +46,8 @@ class CpuBackend final : public Backend {
     const size_t tail_bytes = rows * kPanelWidth * sizeof(float);
     worker_bytes_ = panel_bytes + tail_bytes + attend_floats_ * sizeof(float);
     HEADRACE_TRY(scratch_, allocate(ledger, MemoryUse::scratch,
-                                    quant_bytes + scale_bytes + sum_bytes + worker_bytes_ * pool_.threads(), "scratch"));
+                                    quant_bytes + scale_bytes + sum_bytes + worker_bytes_ * pool_.threads(),
+                                    "scratch"));
     quants_ = scratch_.as<int8_t>();
     scales_ = scratch_.as<float>(quant_bytes);
     sums_ = scratch_.as<int16_t>(quant_bytes + scale_bytes);
@@ -73,14 +75,15 @@ class CpuBackend final : public Backend {
     const size_t panel_bytes = cpu::panel_bytes(table.type, table.k);
     for_rows(y.rows, y.cols, [&](size_t r) {
       const auto id = static_cast<size_t>(ids[r]);
-      cpu::decode_panel(table.type, table.data + id / kPanelWidth * panel_bytes, table.k, id % kPanelWidth, 1, y.row(r),
-                        0, 1);
+      cpu::decode_panel(table.type, table.data + id / kPanelWidth * panel_bytes, table.k, id % kPanelWidth, 1,
+                        y.row(r), 0, 1);
       for (size_t i = 0; i < y.cols; ++i) y.row(r)[i] *= scale;
     });
   }
 
   void rms_norm(ConstMat x, ConstVec gain, float eps, Mat y) override {
-    for_rows(x.rows, x.cols, [&](size_t r) { kernels_.rms_norm_row(x.row(r), gain.data, eps, y.row(r), x.cols); });
+    for_rows(x.rows, x.cols,
+             [&](size_t r) { kernels_.rms_norm_row(x.row(r), gain.data, eps, y.row(r), x.cols); });
   }
 
   void linear(ConstMat x, std::span<const Projection> projections, ActivationNumerics numerics) override {
@@ -92,11 +95,16 @@ class CpuBackend final : public Backend {
       for (const Projection& p : projections) panels += group_of(p, numerics) == group ? panels_of(p) : 0;
       if (panels == 0) continue;
       if (group != 0) quantise(x, group);
-      pool_.parallel_for(panels, [&](size_t task, size_t worker) {
+      // A few parts for each thread: enough to even out, few enough that taking one costs nothing.
+      const size_t parts = std::min(panels, kPartsPerThread * pool_.threads());
+      pool_.parallel_for(parts, [&](size_t part, size_t worker) {
+        size_t next = panels * part / parts;
+        size_t left = panels * (part + 1) / parts - next;
         for (const Projection& p : projections) {
           if (group_of(p, numerics) != group) continue;
-          if (task < panels_of(p)) return run_panel(x, p, group, task, worker);
-          task -= panels_of(p);
+          const size_t own = panels_of(p);
+          for (; next < own && left > 0; ++next, --left) run_panel(x, p, group, next, worker);
+          next -= std::min(next, own);
         }
       });
     }
@@ -144,7 +152,8 @@ class CpuBackend final : public Backend {
     });
   }
 
-  void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale, Mat partials, Mat out) override {
+  void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale, Mat partials,
+              Mat out) override {
     const size_t heads = q.cols / kv.d_head;
     const size_t group = heads / kv.n_kv_heads;
     size_t tiles = 0;  // of up to kAttendQueries queries of one key head
@@ -155,7 +164,8 @@ class CpuBackend final : public Backend {
         task -= tiles_of(plan.items[item++], group) * kv.n_kv_heads;
       }
       const size_t item_tiles = tiles_of(plan.items[item], group);
-      attend_tile(q, kv, plan, plan.items[item], task / item_tiles, task % item_tiles, scale, partials, out, worker);
+      attend_tile(q, kv, plan, plan.items[item], task / item_tiles, task % item_tiles, scale, partials, out,
+                  worker);
     });
     pool_.parallel_for(plan.n_reduces * heads, [&](size_t task, size_t worker) {
       const AttentionReduce& reduce = plan.reduces[task / heads];
@@ -186,7 +196,8 @@ class CpuBackend final : public Backend {
   void log_sum_exp(ConstMat logits, double* out) override {
     for_rows(logits.rows, 4 * logits.cols, [&](size_t r) {
       const float largest = kernels_.max_row(logits.row(r), logits.cols);
-      out[r] = static_cast<double>(largest) + log_f64(kernels_.sum_exp_row(logits.row(r), logits.cols, largest));
+      out[r] =
+          static_cast<double>(largest) + log_f64(kernels_.sum_exp_row(logits.row(r), logits.cols, largest));
     });
   }
 
@@ -203,7 +214,8 @@ class CpuBackend final : public Backend {
  protected:
   // Anonymous maps are zero, page-aligned, and take memory only when touched; large ones ask for huge pages.
   std::byte* allocate_bytes(size_t bytes) override {
-    void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* data =
+        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (data == MAP_FAILED) return nullptr;
     ::madvise(data, bytes, MADV_HUGEPAGE);
     return static_cast<std::byte*>(data);
@@ -287,8 +299,8 @@ class CpuBackend final : public Backend {
     }
   }
 
-  void attend_tile(ConstMat q, const KvView& kv, const AttentionPlan& plan, const AttentionItem& item, size_t kv_head,
-                   size_t tile, float scale, Mat partials, Mat out, size_t worker) {
+  void attend_tile(ConstMat q, const KvView& kv, const AttentionPlan& plan, const AttentionItem& item,
+                   size_t kv_head, size_t tile, float scale, Mat partials, Mat out, size_t worker) {
     const size_t heads = q.cols / kv.d_head;
     const size_t group = heads / kv.n_kv_heads;
     const size_t first = tile * kAttendQueries;
@@ -308,7 +320,8 @@ class CpuBackend final : public Backend {
       task.begin[i] = row.begin;
       task.end[i] = row.end;
       task.partials = row.partial != kWhole;
-      task.out[i] = task.partials ? partials.row(row.partial * heads + head) : out.row(row.row) + head * kv.d_head;
+      task.out[i] =
+          task.partials ? partials.row(row.partial * heads + head) : out.row(row.row) + head * kv.d_head;
     }
     kernels_.attend(task);
   }

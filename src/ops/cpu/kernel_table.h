@@ -52,8 +52,8 @@ struct AttendTask {
   const float* q[kAttendQueries];
   uint32_t begin[kAttendQueries];
   uint32_t end[kAttendQueries];
-  // Per query: the output (d_head floats), or, if `partials` is set, its first partial result; the next split's
-  // is partial_stride floats on.
+  // Per query: the output (d_head floats), or, if `partials` is set, its first partial result; the next
+  // split's is partial_stride floats on.
   float* out[kAttendQueries];
   bool partials;
   size_t partial_stride;

@@ -24,16 +24,23 @@ struct Layout {
 
 Layout layout_of(DType type) {
   switch (type) {
-    case DType::Q4_0: return {kNibbleBytes, 4, 8};
+    case DType::Q4_0:
+      return {kNibbleBytes, 4, 8};
     case DType::Q4_1:
-    case DType::Q4_K: return {kNibbleBytes, 4, 0};
-    case DType::Q5_0: return {kNibbleBytes + kFifthBytes, 5, 16};
-    case DType::Q5_K: return {kNibbleBytes + kFifthBytes, 5, 0};
-    case DType::Q6_K: return {kNibbleBytes + kSixthBytes, 6, 32};
-    case DType::Q8_0: return {2 * kNibbleBytes, 8, 0};
+    case DType::Q4_K:
+      return {kNibbleBytes, 4, 0};
+    case DType::Q5_0:
+      return {kNibbleBytes + kFifthBytes, 5, 16};
+    case DType::Q5_K:
+      return {kNibbleBytes + kFifthBytes, 5, 0};
+    case DType::Q6_K:
+      return {kNibbleBytes + kSixthBytes, 6, 32};
+    case DType::Q8_0:
+      return {2 * kNibbleBytes, 8, 0};
     case DType::F32:
     case DType::F16:
-    case DType::BF16: break;
+    case DType::BF16:
+      break;
   }
   panic("layout_of a float type", __FILE__, __LINE__);
 }
@@ -50,7 +57,8 @@ void put_quant(const Layout& layout, std::byte* group, size_t i, size_t c, int q
   const size_t quad = at / 64;
   const size_t b = at % 64;
   if (layout.bits == 5) out[kNibbleBytes + b] |= static_cast<uint8_t>((value >> 4) << quad);
-  if (layout.bits == 6) out[kNibbleBytes + 64 * (quad / 4) + b] |= static_cast<uint8_t>((value >> 4) << (2 * (quad % 4)));
+  if (layout.bits == 6)
+    out[kNibbleBytes + 64 * (quad / 4) + b] |= static_cast<uint8_t>((value >> 4) << (2 * (quad % 4)));
 }
 
 int get_quant(const Layout& layout, const std::byte* group, size_t i, size_t c) {
@@ -61,7 +69,8 @@ int get_quant(const Layout& layout, const std::byte* group, size_t i, size_t c) 
   const size_t quad = at / 64;
   const size_t b = at % 64;
   if (layout.bits == 5) value |= static_cast<unsigned>(in[kNibbleBytes + b] >> quad & 1) << 4;
-  if (layout.bits == 6) value |= static_cast<unsigned>(in[kNibbleBytes + 64 * (quad / 4) + b] >> (2 * (quad % 4)) & 3) << 4;
+  if (layout.bits == 6)
+    value |= static_cast<unsigned>(in[kNibbleBytes + 64 * (quad / 4) + b] >> (2 * (quad % 4)) & 3) << 4;
   return static_cast<int>(value) - layout.offset;
 }
 
@@ -76,10 +85,14 @@ struct ScaleOffsets {
 ScaleOffsets offsets_of(DType type) {
   const size_t quants = layout_of(type).group_bytes;
   switch (type) {
-    case DType::Q4_K: return {kQ4KScales, kQ4KScales + 128, kQ4KScales + 256, kQ4KScales + 256 + kHalvesBytes};
-    case DType::Q5_K: return {kQ5KScales, kQ5KScales + 128, kQ5KScales + 256, kQ5KScales + 256 + kHalvesBytes};
-    case DType::Q6_K: return {kQ6KScales, 0, kQ6KScales + 256, 0};
-    default: return {0, 0, quants, quants + kHalvesBytes};
+    case DType::Q4_K:
+      return {kQ4KScales, kQ4KScales + 128, kQ4KScales + 256, kQ4KScales + 256 + kHalvesBytes};
+    case DType::Q5_K:
+      return {kQ5KScales, kQ5KScales + 128, kQ5KScales + 256, kQ5KScales + 256 + kHalvesBytes};
+    case DType::Q6_K:
+      return {kQ6KScales, 0, kQ6KScales + 256, 0};
+    default:
+      return {0, 0, quants, quants + kHalvesBytes};
   }
 }
 
@@ -177,9 +190,12 @@ size_t panel_bytes(DType type, size_t k) {
 }
 
 void pack_panel(DType type, size_t k, size_t n, const std::byte* rows, std::byte* panel) {
-  if (info_of(type).quantised) pack_quantised(type, k, n, rows, panel);
-  else if (type == DType::F32) pack_floats<float>(k, n, rows, panel);
-  else pack_floats<uint16_t>(k, n, rows, panel);
+  if (info_of(type).quantised)
+    pack_quantised(type, k, n, rows, panel);
+  else if (type == DType::F32)
+    pack_floats<float>(k, n, rows, panel);
+  else
+    pack_floats<uint16_t>(k, n, rows, panel);
 }
 
 void decode_panel(DType type, const std::byte* panel, size_t k, size_t first, size_t n, float* out,

@@ -34,16 +34,25 @@ inline constexpr size_t kQ6KScales = 8 * (kNibbleBytes + kSixthBytes);
 
 constexpr size_t panel_block_bytes(DType type) {
   switch (type) {
-    case DType::F32: return 64;
+    case DType::F32:
+      return 64;
     case DType::F16:
-    case DType::BF16: return 32;
-    case DType::Q4_0: return kNibbleBytes + kHalvesBytes;
-    case DType::Q4_1: return kNibbleBytes + 2 * kHalvesBytes;
-    case DType::Q5_0: return kNibbleBytes + kFifthBytes + kHalvesBytes;
-    case DType::Q8_0: return 2 * kNibbleBytes + kHalvesBytes;
-    case DType::Q4_K: return kQ4KScales + 256 + 2 * kHalvesBytes;
-    case DType::Q5_K: return kQ5KScales + 256 + 2 * kHalvesBytes;
-    case DType::Q6_K: return kQ6KScales + 256 + kHalvesBytes;
+    case DType::BF16:
+      return 32;
+    case DType::Q4_0:
+      return kNibbleBytes + kHalvesBytes;
+    case DType::Q4_1:
+      return kNibbleBytes + 2 * kHalvesBytes;
+    case DType::Q5_0:
+      return kNibbleBytes + kFifthBytes + kHalvesBytes;
+    case DType::Q8_0:
+      return 2 * kNibbleBytes + kHalvesBytes;
+    case DType::Q4_K:
+      return kQ4KScales + 256 + 2 * kHalvesBytes;
+    case DType::Q5_K:
+      return kQ5KScales + 256 + 2 * kHalvesBytes;
+    case DType::Q6_K:
+      return kQ6KScales + 256 + kHalvesBytes;
   }
   return 0;
 }

@@ -40,10 +40,14 @@ std::optional<Tier> tier_from_name(std::string_view name) {
 
 const KernelTable* kernel_table(Tier tier) {
   switch (tier) {
-    case Tier::portable: return &portable_kernels();
-    case Tier::avx2: return &avx2_kernels();
-    case Tier::avx512: return &avx512_kernels();
-    case Tier::amx: return nullptr;
+    case Tier::portable:
+      return &portable_kernels();
+    case Tier::avx2:
+      return &avx2_kernels();
+    case Tier::avx512:
+      return &avx512_kernels();
+    case Tier::amx:
+      return nullptr;
   }
   return nullptr;
 }

@@ -20,8 +20,8 @@ std::optional<std::string> missing_for(Tier tier);
 /// Every tier, and whether it can run: for doctor.
 std::vector<Tier> available_tiers();
 
-/// `forced` (the value of HEADRACE_CPU, empty for none) or the best available tier. A tier that is unknown, not
-/// built or not supported by the processor is an error, never a silent fallback.
+/// `forced` (the value of HEADRACE_CPU, empty for none) or the best available tier. A tier that is unknown,
+/// not built or not supported by the processor is an error, never a silent fallback.
 Result<Tier> choose_tier(std::string_view forced);
 
 }  // namespace headrace::cpu

@@ -1,4 +1,5 @@
-// Compiled with this tier's instruction set (CMakeLists.txt). Include nothing with inline functions beyond these.
+// Compiled with this tier's instruction set (CMakeLists.txt). Include nothing with inline functions beyond
+// these.
 #define HEADRACE_TIER portable
 
 #include "ops/cpu/kernel_table.h"

@@ -120,7 +120,8 @@ void add_block(const float* q, const KvView& kv, size_t head, float scale, const
   state.m = m;
 }
 
-std::vector<Key> visible_keys(const AttentionPlan& plan, const AttentionItem& item, const AttentionItemRow& row) {
+std::vector<Key> visible_keys(const AttentionPlan& plan, const AttentionItem& item,
+                              const AttentionItemRow& row) {
   std::vector<Key> keys;
   for (uint32_t i = 0; i < item.n_runs; ++i) {
     const KvRun& run = plan.runs[item.first_run + i];
@@ -163,11 +164,14 @@ void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale
           while (at < keys.size() && keys[at].position / kSplitPositions == split) {
             const uint32_t block = keys[at].position / kBlockPositions;
             std::vector<Key> block_keys;
-            while (at < keys.size() && keys[at].position / kBlockPositions == block) block_keys.push_back(keys[at++]);
+            while (at < keys.size() && keys[at].position / kBlockPositions == block)
+              block_keys.push_back(keys[at++]);
             add_block(q.row(row.row) + h * d, kv, h / group, scale, block_keys, state);
           }
-          if (row.partial == kWhole) fold.add(split, state);
-          else write_partial(state, partials.row(partial_index++ * heads + h));
+          if (row.partial == kWhole)
+            fold.add(split, state);
+          else
+            write_partial(state, partials.row(partial_index++ * heads + h));
         }
         if (row.partial == kWhole) fold.finish(out.row(row.row) + h * d);
       }
@@ -178,7 +182,8 @@ void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale
     for (size_t h = 0; h < heads; ++h) {
       SplitFold fold;
       for (uint32_t j = 0; j < reduce.n_partials; ++j) {
-        fold.add(reduce.first_split + j, read_partial(partials.row((reduce.first_partial + j) * heads + h), d));
+        fold.add(reduce.first_split + j,
+                 read_partial(partials.row((reduce.first_partial + j) * heads + h), d));
       }
       fold.finish(out.row(reduce.row) + h * d);
     }

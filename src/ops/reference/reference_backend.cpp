@@ -79,14 +79,19 @@ class ReferenceBackend final : public Backend {
       const Weight& w = p.linear->weight;
       const bool quantised = info_of(w.type).quantised && numerics == ActivationNumerics::int8;
       for (size_t r = 0; r < x.rows; ++r) {
-        if (quantised) linear_row_quantised(x.row(r), w, p.y.row(r));
-        else linear_row_float(x.row(r), w, p.y.row(r));
-        for (size_t n = 0; p.linear->bias.data != nullptr && n < w.n; ++n) p.y.row(r)[n] += p.linear->bias.data[n];
+        if (quantised)
+          linear_row_quantised(x.row(r), w, p.y.row(r));
+        else
+          linear_row_float(x.row(r), w, p.y.row(r));
+        for (size_t n = 0; p.linear->bias.data != nullptr && n < w.n; ++n)
+          p.y.row(r)[n] += p.linear->bias.data[n];
       }
     }
   }
 
-  void rms_norm(ConstMat x, ConstVec gain, float eps, Mat y) override { reference::rms_norm(x, gain, eps, y); }
+  void rms_norm(ConstMat x, ConstVec gain, float eps, Mat y) override {
+    reference::rms_norm(x, gain, eps, y);
+  }
   void rope_angles(const uint32_t* positions, ConstVec frequencies, Mat angles) override {
     reference::rope_angles(positions, frequencies, angles);
   }
@@ -101,7 +106,8 @@ class ReferenceBackend final : public Backend {
                 const KvView& kv) override {
     reference::store_kv(style, angles, k, v, slots, kv);
   }
-  void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale, Mat partials, Mat out) override {
+  void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale, Mat partials,
+              Mat out) override {
     reference::attend(q, kv, plan, scale, partials, out);
   }
   void gated(Activation act, ConstMat gate, ConstMat up, Mat y) override {
@@ -140,7 +146,9 @@ class ReferenceBackend final : public Backend {
   void free_bytes(std::byte* data, size_t) override { std::free(data); }
 
  private:
-  static const std::byte* weight_row(const Weight& w, size_t n) { return w.data + n * *bytes_of(w.type, w.k); }
+  static const std::byte* weight_row(const Weight& w, size_t n) {
+    return w.data + n * *bytes_of(w.type, w.k);
+  }
 
   void linear_row_float(const float* x, const Weight& w, float* y) {
     values_.resize(w.k);
@@ -154,7 +162,8 @@ class ReferenceBackend final : public Backend {
     const size_t group = activation_group(w.type);
     quants_.resize(w.k);
     values_.resize(w.k / group);
-    for (size_t i = 0; i < w.k; i += group) values_[i / group] = quantise_group(x + i, group, quants_.data() + i);
+    for (size_t i = 0; i < w.k; i += group)
+      values_[i / group] = quantise_group(x + i, group, quants_.data() + i);
     for (size_t n = 0; n < w.n; ++n) {
       y[n] = dot_quantised(w.type, weight_row(w, n), quants_.data(), values_.data(), w.k);
     }

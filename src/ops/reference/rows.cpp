@@ -59,8 +59,9 @@ void log_sum_exp(ConstMat logits, double* out) {
     const float largest = largest_of(row, logits.cols);
     double sum = 0;
     for (size_t begin = 0; begin < logits.cols; begin += kBlock) {
-      sum += static_cast<double>(block_sum(begin, std::min(begin + kBlock, logits.cols),
-                                           [&](size_t i, float acc) { return acc + exp_f32(row[i] - largest); }));
+      sum += static_cast<double>(
+          block_sum(begin, std::min(begin + kBlock, logits.cols),
+                    [&](size_t i, float acc) { return acc + exp_f32(row[i] - largest); }));
     }
     out[r] = static_cast<double>(largest) + log_f64(sum);
   }
@@ -90,7 +91,8 @@ void rope_head(RopeStyle style, const float* angles, size_t n, float* x) {
   }
 }
 
-void store_kv(RopeStyle style, ConstMat angles, ConstMat k, ConstMat v, const KvSlot* slots, const KvView& kv) {
+void store_kv(RopeStyle style, ConstMat angles, ConstMat k, ConstMat v, const KvSlot* slots,
+              const KvView& kv) {
   std::vector<float> key(kv.d_head);
   for (size_t r = 0; r < k.rows; ++r) {
     std::byte* page = kv.pages + slots[r].page * kv.page_bytes;

@@ -1,11 +1,11 @@
 // Attention of up to eight queries of one key head over one item's keys.
 //
-// Contract (docs/numerics.md, "Attention"): blocks of 64 positions, online softmax a block at a time; a score is
-// R0's chain over d; values are added in order of position; keys that a query does not see are skipped, never
-// multiplied. Splits of 512 fold left inside spans of 4096, spans fold left. Which slot of which page holds a
-// position is invisible in the bits.
-// Layout: keys [d][page_tokens], so a vector holds 16 neighbouring slots; values [page_tokens][d].
-// Bound: the block's keys and values (32 KiB at d = 64, f32) stay in L1 while all queries use them.
+// Contract (docs/numerics.md, "Attention"): blocks of 64 positions, online softmax a block at a time; a score
+// is R0's chain over d; values are added in order of position; keys that a query does not see are skipped,
+// never multiplied. Splits of 512 fold left inside spans of 4096, spans fold left. Which slot of which page
+// holds a position is invisible in the bits. Layout: keys [d][page_tokens], so a vector holds 16 neighbouring
+// slots; values [page_tokens][d]. Bound: the block's keys and values (32 KiB at d = 64, f32) stay in L1 while
+// all queries use them.
 #pragma once
 
 namespace headrace::cpu::HEADRACE_TIER {
@@ -35,7 +35,9 @@ struct State {
   float& m() const { return o[d]; }
   float& l() const { return o[d + 1]; }
 };
-static inline void copy_state(State to, State from) { __builtin_memcpy(to.o, from.o, (from.d + 2) * sizeof(float)); }
+static inline void copy_state(State to, State from) {
+  __builtin_memcpy(to.o, from.o, (from.d + 2) * sizeof(float));
+}
 
 template <typename F>
 static inline void for_chunks(size_t d, F f) {
@@ -66,16 +68,20 @@ struct Fold {
 
   void close_span() {
     if (!has_span) return;
-    if (has_total) merge(total, span);
-    else copy_state(total, span);
+    if (has_total)
+      merge(total, span);
+    else
+      copy_state(total, span);
     has_total = true;
     has_span = false;
   }
   void add(size_t split, State partial) {
     const size_t number = split / (kSpanPositions / kSplitPositions);
     if (has_span && number != span_number) close_span();
-    if (has_span) merge(span, partial);
-    else copy_state(span, partial);
+    if (has_span)
+      merge(span, partial);
+    else
+      copy_state(span, partial);
     has_span = true;
     span_number = number;
   }
@@ -83,7 +89,8 @@ struct Fold {
     close_span();
     if (!has_total) return;
     const V16 inverse = set1(1.0F / total.l());
-    for_chunks(total.d, [&](size_t i, size_t n) { store_n(out + i, mul(load_n(total.o + i, n), inverse), n); });
+    for_chunks(total.d,
+               [&](size_t i, size_t n) { store_n(out + i, mul(load_n(total.o + i, n), inverse), n); });
   }
 };
 
@@ -100,7 +107,8 @@ static inline void score_slots(const AttendTask& t, size_t first, const std::byt
     for (int i = 0; i < Q * V; ++i) acc[i] = set1(0.0F);
     for (size_t i = begin; i < end; ++i) {
       V16 k[V];
-      for (int v = 0; v < V; ++v) k[v] = load_typed(t.kv->key_type, keys, i * page_tokens + slot + 16 * static_cast<size_t>(v));
+      for (int v = 0; v < V; ++v)
+        k[v] = load_typed(t.kv->key_type, keys, i * page_tokens + slot + 16 * static_cast<size_t>(v));
       for (int q = 0; q < Q; ++q) {
         const V16 x = set1(t.q[first + static_cast<size_t>(q)][i]);
         for (int v = 0; v < V; ++v) acc[q * V + v] = fma(x, k[v], acc[q * V + v]);
@@ -115,12 +123,14 @@ static inline void score_slots(const AttendTask& t, size_t first, const std::byt
 
 // The block at hand: where each position's key and value stand.
 struct Block {
-  uint32_t base;                            // first position
-  uint64_t held;                            // positions for which there is a key
-  const std::byte* values[kBlockPositions]; // row of the position, where held
+  uint32_t base;                             // first position
+  uint64_t held;                             // positions for which there is a key
+  const std::byte* values[kBlockPositions];  // row of the position, where held
 };
 
-static inline size_t element_bytes(DType type) { return type == DType::F32 ? 4 : 2; }
+static inline size_t element_bytes(DType type) {
+  return type == DType::F32 ? 4 : 2;
+}
 
 // Scores for queries [first, first + Q) of run slots [slot, slot + count), which hold positions from base +
 // offset on.
@@ -156,7 +166,9 @@ static void score_all(const AttendTask& t, const std::byte* keys, size_t slot, s
   for (; first < t.n_queries; ++first) score_run<1>(t, first, keys, slot, count, offset, scores);
 }
 
-static inline uint64_t bits_below(uint32_t n) { return n >= 64 ? ~uint64_t{0} : (uint64_t{1} << n) - 1; }
+static inline uint64_t bits_below(uint32_t n) {
+  return n >= 64 ? ~uint64_t{0} : (uint64_t{1} << n) - 1;
+}
 
 // Positions of the block that query q sees.
 static inline uint64_t seen(const AttendTask& t, size_t q, const Block& block) {
@@ -188,8 +200,8 @@ static inline float softmax_block(uint64_t bits, float* p, State state) {
 
 // o = o * rescale + p * values over the positions in `bits`, Q queries at once, 16 C columns at a time.
 template <int Q, int C>
-static inline void add_columns(DType type, const Block& block, uint64_t bits, const float* p, const float* rescale,
-                               float* const* o, size_t column) {
+static inline void add_columns(DType type, const Block& block, uint64_t bits, const float* p,
+                               const float* rescale, float* const* o, size_t column) {
   V16 acc[Q][C];
   for (int q = 0; q < Q; ++q) {
     for (int c = 0; c < C; ++c) acc[q][c] = mul(load(o[q] + column + 16 * c), set1(rescale[q]));
@@ -197,7 +209,8 @@ static inline void add_columns(DType type, const Block& block, uint64_t bits, co
   for (uint64_t left = bits; left != 0; left &= left - 1) {
     const int j = __builtin_ctzll(left);
     V16 value[C];
-    for (int c = 0; c < C; ++c) value[c] = load_typed(type, block.values[j], column + 16 * static_cast<size_t>(c));
+    for (int c = 0; c < C; ++c)
+      value[c] = load_typed(type, block.values[j], column + 16 * static_cast<size_t>(c));
     for (int q = 0; q < Q; ++q) {
       const V16 weight = set1(p[static_cast<size_t>(q) * kBlockPositions + static_cast<size_t>(j)]);
       for (int c = 0; c < C; ++c) acc[q][c] = fma(weight, value[c], acc[q][c]);
@@ -242,8 +255,10 @@ static void finish_block(const AttendTask& t, const Block& block, float* scores,
     bool tile = q + kQueryTile <= t.n_queries;
     for (size_t i = 1; tile && i < kQueryTile; ++i) tile = bits[q + i] == bits[q];
     const float* p = scores + q * kBlockPositions;
-    if (bits[q] != 0 && tile) add_values<kQueryTile>(t.kv->value_type, t.kv->d_head, block, bits[q], p, rescale + q, o + q);
-    if (bits[q] != 0 && !tile) add_values<1>(t.kv->value_type, t.kv->d_head, block, bits[q], p, rescale + q, o + q);
+    if (bits[q] != 0 && tile)
+      add_values<kQueryTile>(t.kv->value_type, t.kv->d_head, block, bits[q], p, rescale + q, o + q);
+    if (bits[q] != 0 && !tile)
+      add_values<1>(t.kv->value_type, t.kv->d_head, block, bits[q], p, rescale + q, o + q);
     q += tile ? kQueryTile : 1;
   }
 }
@@ -255,8 +270,8 @@ static inline void clear_state(State& state) {
   state.l() = 0.0F;
 }
 
-// Walks the runs block by block: scores each run's part of a block as it comes, finishes the block when the next
-// run's keys lie beyond it, and the split when the block was its last.
+// Walks the runs block by block: scores each run's part of a block as it comes, finishes the block when the
+// next run's keys lie beyond it, and the split when the block was its last.
 struct Walk {
   const AttendTask& t;
   float* scores;

@@ -1,16 +1,19 @@
 // A quantised panel as floats [k][16], for linears with float activations.
 //
-// Contract: the values of dequantise_row() (tensor/blocks.h), bit for bit: products that are exact in a float,
-// then one rounding where the format has a minimum. Bound: compute; it runs once a panel, whatever the rows.
+// Contract: the values of dequantise_row() (tensor/blocks.h), bit for bit: products that are exact in a
+// float, then one rounding where the format has a minimum. Bound: compute; it runs once a panel, whatever the
+// rows.
 #pragma once
 
 namespace headrace::cpu::HEADRACE_TIER {
 
 template <bool Signed>
-static inline void put_group(const Quads& w, int32_t offset, V16 scale, bool has_minimum, V16 minimum, float* out) {
+static inline void put_group(const Quads& w, int32_t offset, V16 scale, bool has_minimum, V16 minimum,
+                             float* out) {
   for (int j = 0; j < 8; ++j) {
     for (int i = 0; i < 4; ++i) {
-      const V16 quant = to_float(Signed ? quad_signed(w, j, i) : int_sub(quad_input(w, j, i), int_set1(offset)));
+      const V16 quant =
+          to_float(Signed ? quad_signed(w, j, i) : int_sub(quad_input(w, j, i), int_set1(offset)));
       const V16 scaled = mul(scale, quant);
       store(out + 16 * (4 * j + i), has_minimum ? sub(scaled, minimum) : scaled);
     }
@@ -22,7 +25,8 @@ static void decode_groups_of_32(const std::byte* p, size_t k, float* out) {
   constexpr size_t group_bytes = Format::d_at + kHalvesBytes * (Format::minimum ? 2 : 1);
   for (size_t g = 0; g < k / 32; ++g, p += group_bytes) {
     const V16 m = Format::minimum ? negate(halves(p + Format::d_at + kHalvesBytes)) : set1(0.0F);
-    put_group<Signed>(Format::quads(p), Format::offset, halves(p + Format::d_at), Format::minimum, m, out + 512 * g);
+    put_group<Signed>(Format::quads(p), Format::offset, halves(p + Format::d_at), Format::minimum, m,
+                      out + 512 * g);
   }
 }
 
@@ -36,7 +40,8 @@ static void decode_super_blocks(const std::byte* panel, size_t k, float* out) {
     for (size_t g = 0; g < 8; ++g) {
       const V16 scale = mul(d, to_float(load_u8(bytes(scales) + 16 * g)));
       const V16 minimum = mul(dmin, to_float(load_u8(bytes(scales) + 128 + 16 * g)));
-      put_group<false>(Format::quads(p + g * Format::group_bytes), 0, scale, true, minimum, out + 4096 * b + 512 * g);
+      put_group<false>(Format::quads(p + g * Format::group_bytes), 0, scale, true, minimum,
+                       out + 4096 * b + 512 * g);
     }
   }
 }
@@ -61,16 +66,24 @@ static void decode_q6_blocks(const std::byte* panel, size_t k, float* out) {
 
 static void decode_panel(DType type, const std::byte* panel, size_t k, float* out) {
   switch (type) {
-    case DType::Q4_0: return decode_groups_of_32<Q4_0, false>(panel, k, out);
-    case DType::Q4_1: return decode_groups_of_32<Q4_1, false>(panel, k, out);
-    case DType::Q5_0: return decode_groups_of_32<Q5_0, false>(panel, k, out);
-    case DType::Q8_0: return decode_groups_of_32<Q8_0, true>(panel, k, out);
-    case DType::Q4_K: return decode_super_blocks<Q4_K>(panel, k, out);
-    case DType::Q5_K: return decode_super_blocks<Q5_K>(panel, k, out);
-    case DType::Q6_K: return decode_q6_blocks(panel, k, out);
+    case DType::Q4_0:
+      return decode_groups_of_32<Q4_0, false>(panel, k, out);
+    case DType::Q4_1:
+      return decode_groups_of_32<Q4_1, false>(panel, k, out);
+    case DType::Q5_0:
+      return decode_groups_of_32<Q5_0, false>(panel, k, out);
+    case DType::Q8_0:
+      return decode_groups_of_32<Q8_0, true>(panel, k, out);
+    case DType::Q4_K:
+      return decode_super_blocks<Q4_K>(panel, k, out);
+    case DType::Q5_K:
+      return decode_super_blocks<Q5_K>(panel, k, out);
+    case DType::Q6_K:
+      return decode_q6_blocks(panel, k, out);
     case DType::F32:
     case DType::F16:
-    case DType::BF16: return;
+    case DType::BF16:
+      return;
   }
 }
 

@@ -25,9 +25,13 @@ static inline float exp_one(float x) {
   return lanes_of_x[0];
 }
 
-static inline V16 negate(V16 x) { return sub(set1(-0.0F), x); }
+static inline V16 negate(V16 x) {
+  return sub(set1(-0.0F), x);
+}
 
-static inline V16 silu(V16 x) { return div(x, add(set1(1.0F), exp(negate(x)))); }
+static inline V16 silu(V16 x) {
+  return div(x, add(set1(1.0F), exp(negate(x))));
+}
 
 static inline V16 gelu_tanh(V16 x) {
   const V16 cubic = mul(mul(x, x), x);

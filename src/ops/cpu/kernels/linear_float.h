@@ -1,9 +1,9 @@
 // Linear with float weights, one panel of 16 outputs at a time.
 //
-// Contract (docs/numerics.md, "Float weights"): segments of 64 inputs, acc = fma(w, x, acc) from +0 in order of
-// k; segment sums combine by R0's tree. Layout: panel [k][16] in the stored type.
-// Bound: one row reads each weight once (memory); many rows are FMA-bound. The FMA's latency is hidden by
-// independent chains: rows times segments, always kFloatTile of them, so tiles of one row take eight segments.
+// Contract (docs/numerics.md, "Float weights"): segments of 64 inputs, acc = fma(w, x, acc) from +0 in order
+// of k; segment sums combine by R0's tree. Layout: panel [k][16] in the stored type. Bound: one row reads
+// each weight once (memory); many rows are FMA-bound. The FMA's latency is hidden by independent chains: rows
+// times segments, always kFloatTile of them, so tiles of one row take eight segments.
 #pragma once
 
 namespace headrace::cpu::HEADRACE_TIER {
@@ -34,7 +34,8 @@ static void float_segments(const LinearTask& t, size_t row, size_t begin, TreeSu
     for (int s = 0; s < S; ++s) {
       const size_t k = static_cast<size_t>(s) * 64 + i;
       const V16 w = Format::get(p + k * 16 * Format::bytes);
-      for (int r = 0; r < R; ++r) acc[s][r] = fma(w, set1(x[static_cast<size_t>(r) * t.x_stride + k]), acc[s][r]);
+      for (int r = 0; r < R; ++r)
+        acc[s][r] = fma(w, set1(x[static_cast<size_t>(r) * t.x_stride + k]), acc[s][r]);
     }
   }
   for (int s = 0; s < S; ++s) sums.add(acc[s]);

@@ -3,14 +3,18 @@
 // Contract (docs/numerics.md, "Quantised weights"): a group's products are summed exactly in int32 and become
 // float once: acc = fma(float(sum), d_w * d_a, acc), then the format's minimum likewise; 256 inputs make a
 // segment, segments combine by R0's tree. An output depends on its own row and column alone.
-// Layout: panel.h. Bound: one row reads each weight byte once (memory); many rows do 512 products per group and
-// row in 8 VNNI instructions beside about 5 for scales (compute).
+// Layout: panel.h. Bound: one row reads each weight byte once (memory); many rows do 512 products per group
+// and row in 8 VNNI instructions beside about 5 for scales (compute).
 #pragma once
 
 namespace headrace::cpu::HEADRACE_TIER {
 
-static inline const uint8_t* bytes(const std::byte* p) { return reinterpret_cast<const uint8_t*>(p); }
-static inline V16 halves(const std::byte* p) { return load_f16(reinterpret_cast<const uint16_t*>(p)); }
+static inline const uint8_t* bytes(const std::byte* p) {
+  return reinterpret_cast<const uint8_t*>(p);
+}
+static inline V16 halves(const std::byte* p) {
+  return load_f16(reinterpret_cast<const uint16_t*>(p));
+}
 
 // The formats with a scale per group of 32. offset: what the stored unsigned quant has too much.
 struct Q4_0 {
@@ -55,10 +59,15 @@ struct QuantRows {
   size_t quant_stride, scale_stride, sum_stride;
 
   QuantRows(const LinearTask& t, size_t row)
-      : quants(t.quants + row * t.quant_stride), scales(t.scales + row * t.scale_stride),
-        sums(t.sums + row * t.sum_stride), quant_stride(t.quant_stride), scale_stride(t.scale_stride),
+      : quants(t.quants + row * t.quant_stride),
+        scales(t.scales + row * t.scale_stride),
+        sums(t.sums + row * t.sum_stride),
+        quant_stride(t.quant_stride),
+        scale_stride(t.scale_stride),
         sum_stride(t.sum_stride) {}
-  const int8_t* group(int r, size_t g) const { return quants + static_cast<size_t>(r) * quant_stride + 32 * g; }
+  const int8_t* group(int r, size_t g) const {
+    return quants + static_cast<size_t>(r) * quant_stride + 32 * g;
+  }
   float scale(int r, size_t i) const { return scales[static_cast<size_t>(r) * scale_stride + i]; }
   int32_t sum_16(int r, size_t i) const { return sums[static_cast<size_t>(r) * sum_stride + i]; }
   int32_t sum_32(int r, size_t g) const { return sum_16(r, 2 * g) + sum_16(r, 2 * g + 1); }
@@ -178,16 +187,24 @@ static void super_blocks_q6(const LinearTask& t, size_t row) {
 template <int R>
 static void quantised_rows(const LinearTask& t, size_t row) {
   switch (t.type) {
-    case DType::Q4_0: return groups_of_32<Q4_0, R>(t, row);
-    case DType::Q4_1: return groups_of_32<Q4_1, R>(t, row);
-    case DType::Q5_0: return groups_of_32<Q5_0, R>(t, row);
-    case DType::Q8_0: return groups_of_32<Q8_0, R>(t, row);
-    case DType::Q4_K: return super_blocks<Q4_K, R>(t, row);
-    case DType::Q5_K: return super_blocks<Q5_K, R>(t, row);
-    case DType::Q6_K: return super_blocks_q6<R>(t, row);
+    case DType::Q4_0:
+      return groups_of_32<Q4_0, R>(t, row);
+    case DType::Q4_1:
+      return groups_of_32<Q4_1, R>(t, row);
+    case DType::Q5_0:
+      return groups_of_32<Q5_0, R>(t, row);
+    case DType::Q8_0:
+      return groups_of_32<Q8_0, R>(t, row);
+    case DType::Q4_K:
+      return super_blocks<Q4_K, R>(t, row);
+    case DType::Q5_K:
+      return super_blocks<Q5_K, R>(t, row);
+    case DType::Q6_K:
+      return super_blocks_q6<R>(t, row);
     case DType::F32:
     case DType::F16:
-    case DType::BF16: return;
+    case DType::BF16:
+      return;
   }
 }
 

@@ -1,5 +1,5 @@
-// Ops on single rows. Contract R2 (docs/numerics.md): sums run in 16 lanes within blocks of 1024 columns, lanes
-// fold by halves, blocks are added in order. Bound: memory (L1 or L2, where activations live).
+// Ops on single rows. Contract R2 (docs/numerics.md): sums run in 16 lanes within blocks of 1024 columns,
+// lanes fold by halves, blocks are added in order. Bound: memory (L1 or L2, where activations live).
 #pragma once
 
 namespace headrace::cpu::HEADRACE_TIER {
@@ -115,7 +115,8 @@ static double sum_exp_row(const float* x, size_t n, float largest) {
   return sum;
 }
 
-static void quantise_row(const float* x, size_t k, size_t group, int8_t* quants, float* scales, int16_t* sums) {
+static void quantise_row(const float* x, size_t k, size_t group, int8_t* quants, float* scales,
+                         int16_t* sums) {
   for (size_t begin = 0; begin < k; begin += group) {
     I16 bits = int_set1(0);
     for (size_t i = begin; i < begin + group; i += 16) bits = int_max(bits, magnitude_bits(x + i));

@@ -17,7 +17,8 @@ struct TreeSums {
   }
 
   void add(const V16 (&segment)[R]) {
-    for (int r = 0; r < R; ++r) leaf[r] = in_leaf == 0 ? segment[r] : headrace::cpu::HEADRACE_TIER::add(leaf[r], segment[r]);
+    for (int r = 0; r < R; ++r)
+      leaf[r] = in_leaf == 0 ? segment[r] : headrace::cpu::HEADRACE_TIER::add(leaf[r], segment[r]);
     if (++in_leaf < odd) return;
     in_leaf = 0;
     size_t level = 0;

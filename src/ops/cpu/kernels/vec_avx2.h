@@ -12,7 +12,9 @@ struct I16 {
   __m256i lo, hi;
 };
 
-static inline V16 load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+static inline V16 load(const float* p) {
+  return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+}
 static inline V16 load_n(const float* p, size_t n) {
   alignas(32) float lanes[16] = {};
   for (size_t i = 0; i < n; ++i) lanes[i] = p[i];
@@ -27,16 +29,30 @@ static inline void store_n(float* p, V16 a, size_t n) {
   store(lanes, a);
   for (size_t i = 0; i < n; ++i) p[i] = lanes[i];
 }
-static inline V16 set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
-static inline V16 add(V16 a, V16 b) { return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
-static inline V16 sub(V16 a, V16 b) { return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)}; }
-static inline V16 mul(V16 a, V16 b) { return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
-static inline V16 div(V16 a, V16 b) { return {_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)}; }
+static inline V16 set1(float x) {
+  return {_mm256_set1_ps(x), _mm256_set1_ps(x)};
+}
+static inline V16 add(V16 a, V16 b) {
+  return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)};
+}
+static inline V16 sub(V16 a, V16 b) {
+  return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)};
+}
+static inline V16 mul(V16 a, V16 b) {
+  return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)};
+}
+static inline V16 div(V16 a, V16 b) {
+  return {_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)};
+}
 static inline V16 fma(V16 a, V16 b, V16 c) {
   return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
 }
-static inline V16 max(V16 a, V16 b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
-static inline V16 min(V16 a, V16 b) { return {_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)}; }
+static inline V16 max(V16 a, V16 b) {
+  return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)};
+}
+static inline V16 min(V16 a, V16 b) {
+  return {_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)};
+}
 static inline __m256 zero_where_less_half(__m256 x, __m256 bound, __m256 value) {
   return _mm256_andnot_ps(_mm256_cmp_ps(x, bound, _CMP_LT_OQ), value);
 }
@@ -45,7 +61,8 @@ static inline V16 zero_where_less(V16 x, V16 bound, V16 value) {
 }
 static inline __m256 keep_bits_half(__m256 a, uint32_t bits, __m256 otherwise) {
   const __m256i lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-  const __m256i kept = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(static_cast<int>(bits)), lane), lane);
+  const __m256i kept =
+      _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(static_cast<int>(bits)), lane), lane);
   return _mm256_blendv_ps(otherwise, a, _mm256_castsi256_ps(kept));
 }
 static inline V16 keep_bits(V16 a, uint32_t bits, float otherwise) {
@@ -56,7 +73,9 @@ static inline __m256 power_of_two_half(__m256 shifted) {
   const __m256i n = _mm256_castps_si256(shifted);
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
 }
-static inline V16 power_of_two(V16 a) { return {power_of_two_half(a.lo), power_of_two_half(a.hi)}; }
+static inline V16 power_of_two(V16 a) {
+  return {power_of_two_half(a.lo), power_of_two_half(a.hi)};
+}
 static inline float fold_add(V16 a) {
   const __m256 eight = _mm256_add_ps(a.lo, a.hi);
   const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
@@ -70,25 +89,49 @@ static inline float fold_max(V16 a) {
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
 
-static inline __m128i load_128(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
-static inline __m256i load_256(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+static inline __m128i load_128(const void* p) {
+  return _mm_loadu_si128(static_cast<const __m128i*>(p));
+}
+static inline __m256i load_256(const void* p) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+}
 static inline V16 load_f16(const uint16_t* p) {
   return {_mm256_cvtph_ps(load_128(p)), _mm256_cvtph_ps(load_128(p + 8))};
 }
 static inline __m256 bf16_half(const uint16_t* p) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load_128(p)), 16));
 }
-static inline V16 load_bf16(const uint16_t* p) { return {bf16_half(p), bf16_half(p + 8)}; }
-static inline float root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
-static inline float one_half_to_float(uint16_t half) { return _cvtsh_ss(half); }
-static inline uint16_t one_float_to_half(float x) { return _cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT); }
+static inline V16 load_bf16(const uint16_t* p) {
+  return {bf16_half(p), bf16_half(p + 8)};
+}
+static inline float root(float x) {
+  return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x)));
+}
+static inline float one_half_to_float(uint16_t half) {
+  return _cvtsh_ss(half);
+}
+static inline uint16_t one_float_to_half(float x) {
+  return _cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT);
+}
 
-static inline I16 int_set1(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
-static inline I16 int_add(I16 a, I16 b) { return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)}; }
-static inline I16 int_sub(I16 a, I16 b) { return {_mm256_sub_epi32(a.lo, b.lo), _mm256_sub_epi32(a.hi, b.hi)}; }
-static inline I16 int_mul(I16 a, I16 b) { return {_mm256_mullo_epi32(a.lo, b.lo), _mm256_mullo_epi32(a.hi, b.hi)}; }
-static inline V16 to_float(I16 a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
-static inline __m128i load_64(const void* p) { return _mm_loadl_epi64(static_cast<const __m128i*>(p)); }
+static inline I16 int_set1(int32_t x) {
+  return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)};
+}
+static inline I16 int_add(I16 a, I16 b) {
+  return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)};
+}
+static inline I16 int_sub(I16 a, I16 b) {
+  return {_mm256_sub_epi32(a.lo, b.lo), _mm256_sub_epi32(a.hi, b.hi)};
+}
+static inline I16 int_mul(I16 a, I16 b) {
+  return {_mm256_mullo_epi32(a.lo, b.lo), _mm256_mullo_epi32(a.hi, b.hi)};
+}
+static inline V16 to_float(I16 a) {
+  return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)};
+}
+static inline __m128i load_64(const void* p) {
+  return _mm_loadl_epi64(static_cast<const __m128i*>(p));
+}
 static inline I16 load_u8(const uint8_t* p) {
   return {_mm256_cvtepu8_epi32(load_64(p)), _mm256_cvtepu8_epi32(load_64(p + 8))};
 }
@@ -100,7 +143,9 @@ static inline I16 magnitude_bits(const float* p) {
   const __m256i mask = _mm256_set1_epi32(0x7FFFFFFF);
   return {_mm256_and_si256(load_256(p), mask), _mm256_and_si256(load_256(p + 8), mask)};
 }
-static inline I16 int_max(I16 a, I16 b) { return {_mm256_max_epi32(a.lo, b.lo), _mm256_max_epi32(a.hi, b.hi)}; }
+static inline I16 int_max(I16 a, I16 b) {
+  return {_mm256_max_epi32(a.lo, b.lo), _mm256_max_epi32(a.hi, b.hi)};
+}
 static inline int32_t int_fold_max(I16 a) {
   const __m256i eight = _mm256_max_epi32(a.lo, a.hi);
   __m128i four = _mm_max_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
@@ -115,7 +160,9 @@ static inline int32_t int_fold_add(I16 a) {
   four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xB1));
   return _mm_cvtsi128_si32(four);
 }
-static inline I16 round_to_int(V16 a) { return {_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi)}; }
+static inline I16 round_to_int(V16 a) {
+  return {_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi)};
+}
 static inline void store_s8(int8_t* p, I16 a) {
   alignas(32) int32_t lanes[16];
   _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), a.lo);
@@ -178,15 +225,21 @@ static inline I16 quad_input(const Quads& w, int j, int i) {
   return {_mm256_and_si256(_mm256_srli_epi32(w.lo[j], 8 * i), mask),
           _mm256_and_si256(_mm256_srli_epi32(w.hi[j], 8 * i), mask)};
 }
-static inline __m256i signed_byte(__m256i w, int i) { return _mm256_srai_epi32(_mm256_slli_epi32(w, 24 - 8 * i), 24); }
-static inline I16 quad_signed(const Quads& w, int j, int i) { return {signed_byte(w.lo[j], i), signed_byte(w.hi[j], i)}; }
+static inline __m256i signed_byte(__m256i w, int i) {
+  return _mm256_srai_epi32(_mm256_slli_epi32(w, 24 - 8 * i), 24);
+}
+static inline I16 quad_signed(const Quads& w, int j, int i) {
+  return {signed_byte(w.lo[j], i), signed_byte(w.hi[j], i)};
+}
 
 static inline __m256i broadcast_quad(const int8_t* a) {
   int32_t quad;
   __builtin_memcpy(&quad, a, 4);
   return _mm256_set1_epi32(quad);
 }
-static inline __m256i widen_pairs(__m256i pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
+static inline __m256i widen_pairs(__m256i pairs) {
+  return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
 // maddubs adds two products in 16 bits. Exact here: weights below 64 give 2 * 63 * 127 < 32,768.
 static inline I16 dot_16(const Quads& w, int first, const int8_t* a) {
   __m256i lo = _mm256_setzero_si256();
@@ -201,7 +254,8 @@ static inline I16 dot_16(const Quads& w, int first, const int8_t* a) {
 static inline I16 dot_unsigned(const Quads& w, const int8_t* a) {
   return int_add(dot_16(w, 0, a), dot_16(w, 4, a + 16));
 }
-// The sign trick: |w| times (a with the sign of w). Exact although |-128| = 128, since activations stay within
+// The sign trick: |w| times (a with the sign of w). Exact although |-128| = 128, since activations stay
+// within
 // +-127: 2 * 128 * 127 = 32,512 < 32,768.
 static inline __m256i signed_products(__m256i w, __m256i x) {
   return widen_pairs(_mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)));

@@ -12,22 +12,42 @@ struct I16 {
   __m512i v;
 };
 
-static inline V16 load(const float* p) { return {_mm512_loadu_ps(p)}; }
+static inline V16 load(const float* p) {
+  return {_mm512_loadu_ps(p)};
+}
 static inline V16 load_n(const float* p, size_t n) {
   return {_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p)};
 }
-static inline void store(float* p, V16 a) { _mm512_storeu_ps(p, a.v); }
+static inline void store(float* p, V16 a) {
+  _mm512_storeu_ps(p, a.v);
+}
 static inline void store_n(float* p, V16 a, size_t n) {
   _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), a.v);
 }
-static inline V16 set1(float x) { return {_mm512_set1_ps(x)}; }
-static inline V16 add(V16 a, V16 b) { return {_mm512_add_ps(a.v, b.v)}; }
-static inline V16 sub(V16 a, V16 b) { return {_mm512_sub_ps(a.v, b.v)}; }
-static inline V16 mul(V16 a, V16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
-static inline V16 div(V16 a, V16 b) { return {_mm512_div_ps(a.v, b.v)}; }
-static inline V16 fma(V16 a, V16 b, V16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
-static inline V16 max(V16 a, V16 b) { return {_mm512_max_ps(a.v, b.v)}; }
-static inline V16 min(V16 a, V16 b) { return {_mm512_min_ps(a.v, b.v)}; }
+static inline V16 set1(float x) {
+  return {_mm512_set1_ps(x)};
+}
+static inline V16 add(V16 a, V16 b) {
+  return {_mm512_add_ps(a.v, b.v)};
+}
+static inline V16 sub(V16 a, V16 b) {
+  return {_mm512_sub_ps(a.v, b.v)};
+}
+static inline V16 mul(V16 a, V16 b) {
+  return {_mm512_mul_ps(a.v, b.v)};
+}
+static inline V16 div(V16 a, V16 b) {
+  return {_mm512_div_ps(a.v, b.v)};
+}
+static inline V16 fma(V16 a, V16 b, V16 c) {
+  return {_mm512_fmadd_ps(a.v, b.v, c.v)};
+}
+static inline V16 max(V16 a, V16 b) {
+  return {_mm512_max_ps(a.v, b.v)};
+}
+static inline V16 min(V16 a, V16 b) {
+  return {_mm512_min_ps(a.v, b.v)};
+}
 static inline V16 zero_where_less(V16 x, V16 bound, V16 value) {
   const __mmask16 less = _mm512_cmp_ps_mask(x.v, bound.v, _CMP_LT_OQ);
   return {_mm512_maskz_mov_ps(static_cast<__mmask16>(~less), value.v)};
@@ -46,7 +66,9 @@ static inline float fold_add(V16 a) {
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
-static inline float fold_max(V16 a) { return _mm512_reduce_max_ps(a.v); }
+static inline float fold_max(V16 a) {
+  return _mm512_reduce_max_ps(a.v);
+}
 
 static inline V16 load_f16(const uint16_t* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
@@ -55,15 +77,31 @@ static inline V16 load_bf16(const uint16_t* p) {
   const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))};
 }
-static inline float root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
-static inline float one_half_to_float(uint16_t half) { return _cvtsh_ss(half); }
-static inline uint16_t one_float_to_half(float x) { return _cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT); }
+static inline float root(float x) {
+  return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x)));
+}
+static inline float one_half_to_float(uint16_t half) {
+  return _cvtsh_ss(half);
+}
+static inline uint16_t one_float_to_half(float x) {
+  return _cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT);
+}
 
-static inline I16 int_set1(int32_t x) { return {_mm512_set1_epi32(x)}; }
-static inline I16 int_add(I16 a, I16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
-static inline I16 int_sub(I16 a, I16 b) { return {_mm512_sub_epi32(a.v, b.v)}; }
-static inline I16 int_mul(I16 a, I16 b) { return {_mm512_mullo_epi32(a.v, b.v)}; }
-static inline V16 to_float(I16 a) { return {_mm512_cvtepi32_ps(a.v)}; }
+static inline I16 int_set1(int32_t x) {
+  return {_mm512_set1_epi32(x)};
+}
+static inline I16 int_add(I16 a, I16 b) {
+  return {_mm512_add_epi32(a.v, b.v)};
+}
+static inline I16 int_sub(I16 a, I16 b) {
+  return {_mm512_sub_epi32(a.v, b.v)};
+}
+static inline I16 int_mul(I16 a, I16 b) {
+  return {_mm512_mullo_epi32(a.v, b.v)};
+}
+static inline V16 to_float(I16 a) {
+  return {_mm512_cvtepi32_ps(a.v)};
+}
 static inline I16 load_u8(const uint8_t* p) {
   return {_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
 }
@@ -75,16 +113,24 @@ static inline I16 load_s8(const int8_t* p) {
 static inline I16 magnitude_bits(const float* p) {
   return {_mm512_and_si512(_mm512_loadu_si512(p), _mm512_set1_epi32(0x7FFFFFFF))};
 }
-static inline I16 int_max(I16 a, I16 b) { return {_mm512_max_epi32(a.v, b.v)}; }
-static inline int32_t int_fold_max(I16 a) { return _mm512_reduce_max_epi32(a.v); }
-static inline int32_t int_fold_add(I16 a) { return _mm512_reduce_add_epi32(a.v); }
-static inline I16 round_to_int(V16 a) { return {_mm512_cvtps_epi32(a.v)}; }
+static inline I16 int_max(I16 a, I16 b) {
+  return {_mm512_max_epi32(a.v, b.v)};
+}
+static inline int32_t int_fold_max(I16 a) {
+  return _mm512_reduce_max_epi32(a.v);
+}
+static inline int32_t int_fold_add(I16 a) {
+  return _mm512_reduce_add_epi32(a.v);
+}
+static inline I16 round_to_int(V16 a) {
+  return {_mm512_cvtps_epi32(a.v)};
+}
 static inline void store_s8(int8_t* p, I16 a) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a.v));
 }
 
-// A group of 32 inputs by 16 outputs: quad j holds inputs 4j .. 4j+3 of every output. VNNI multiplies unsigned
-// by signed bytes, so signed weights are stored here with 128 added.
+// A group of 32 inputs by 16 outputs: quad j holds inputs 4j .. 4j+3 of every output. VNNI multiplies
+// unsigned by signed bytes, so signed weights are stored here with 128 added.
 struct Quads {
   __m512i q[8];
 };
@@ -131,7 +177,9 @@ static inline Quads quads_bytes(const uint8_t* p) {
 static inline I16 quad_input(const Quads& w, int j, int i) {
   return {_mm512_and_si512(_mm512_srli_epi32(w.q[j], static_cast<unsigned>(8 * i)), _mm512_set1_epi32(255))};
 }
-static inline I16 quad_signed(const Quads& w, int j, int i) { return int_sub(quad_input(w, j, i), int_set1(kSignedOffset)); }
+static inline I16 quad_signed(const Quads& w, int j, int i) {
+  return int_sub(quad_input(w, j, i), int_set1(kSignedOffset));
+}
 
 static inline __m512i broadcast_quad(const int8_t* a) {
   int32_t quad;
@@ -147,7 +195,9 @@ static inline I16 dot_16(const Quads& w, int first, const int8_t* a) {
 static inline I16 dot_unsigned(const Quads& w, const int8_t* a) {
   return int_add(dot_16(w, 0, a), dot_16(w, 4, a + 16));
 }
-static inline I16 dot_signed(const Quads& w, const int8_t* a) { return dot_unsigned(w, a); }
+static inline I16 dot_signed(const Quads& w, const int8_t* a) {
+  return dot_unsigned(w, a);
+}
 
 // Rows that a linear kernel works on at once.
 constexpr int kQuantRows = 8;

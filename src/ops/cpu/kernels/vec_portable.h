@@ -133,7 +133,9 @@ static inline V16 load_f16(const uint16_t* p) {
 static inline V16 load_bf16(const uint16_t* p) {
   return lanes([&](int i) { return bits_to_float(static_cast<uint32_t>(p[i]) << 16); });
 }
-static inline float root(float x) { return __builtin_sqrtf(x); }
+static inline float root(float x) {
+  return __builtin_sqrtf(x);
+}
 
 static inline I16 int_set1(int32_t x) {
   return int_lanes([&](int) { return x; });
@@ -238,8 +240,12 @@ static inline I16 dot_quads(const uint8_t* w, int quads, const int8_t* a) {
 static inline I16 dot_16(const Quads& w, int first, const int8_t* a) {
   return dot_quads<uint8_t>(w.b + 64 * first, 4, a);
 }
-static inline I16 dot_unsigned(const Quads& w, const int8_t* a) { return dot_quads<uint8_t>(w.b, 8, a); }
-static inline I16 dot_signed(const Quads& w, const int8_t* a) { return dot_quads<int8_t>(w.b, 8, a); }
+static inline I16 dot_unsigned(const Quads& w, const int8_t* a) {
+  return dot_quads<uint8_t>(w.b, 8, a);
+}
+static inline I16 dot_signed(const Quads& w, const int8_t* a) {
+  return dot_quads<int8_t>(w.b, 8, a);
+}
 
 constexpr int kQuantRows = 4;
 constexpr int kFloatTile = 4;
