@@ -4,7 +4,7 @@
 PRESET ?= release
 JOBS   ?= $(shell nproc)
 BUILD  := build/$(PRESET)
-PROMPT ?= Why is the sky blue? Answer in two sentences.
+PROMPT ?= Explain in one paragraph how rivers form.
 
 .DEFAULT_GOAL := help
 .PHONY: help deps configure build run test test-long bench format format-check tidy install clean
@@ -23,7 +23,7 @@ build: configure ## build the program: build/release/headrace
 
 run: build       ## fetch the default model and answer PROMPT
 	@$(BUILD)/headrace pull smollm2:135m
-	@$(BUILD)/headrace run -m smollm2:135m -p "$(PROMPT)"
+	@$(BUILD)/headrace run -m smollm2:135m --temp 0 -p "$(PROMPT)"
 
 test: configure  ## build everything and run the fast tests
 	@cmake --build $(BUILD) -j $(JOBS)
