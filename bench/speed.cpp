@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <vector>
 
+#include "core/system_memory.h"
 #include "core/threads.h"
 #include "engine/engine.h"
 #include "ops/cpu/cpu_backend.h"

@@ -57,7 +57,7 @@ Result<KvCache> KvCache::create(Backend& backend, MemoryLedger& ledger, std::spa
   if (total > free) {
     return make_error(
         Errc::out_of_budget,
-        "KV cache for a context of {} tokens needs {} bytes ({}), {} bytes ({}) are free; a smaller "
+        "KV cache for a context of {} tokens: {} bytes needed ({}), {} bytes free ({}); a smaller "
         "context (-c) would help",
         options.context, total, human_bytes(total), free, human_bytes(free));
   }
@@ -81,7 +81,8 @@ Result<KvCache> KvCache::create(Backend& backend, MemoryLedger& ledger, std::spa
                               .value_type = options.value_type,
                               .n_kv_heads = spec.n_kv_heads,
                               .d_head = spec.d_head,
-                              .page_tokens = options.page_tokens};
+                              .page_tokens = options.page_tokens,
+                              .rope = {}};
     cache.groups_.push_back(std::move(group));
   }
   return cache;
@@ -139,7 +140,7 @@ void KvCache::add_item(Group& group, const Sequence& sequence, size_t group_inde
     const Row& row = rows[i];
     HEADRACE_CHECK(row.ancestors == 0 && row.position == sequence.length + i && row.slot == row.position);
     group.slots.push_back({pages[row.slot / page_tokens], row.slot % page_tokens});
-    group.item_rows.push_back({first_row + i, first_seen(row), row.position + 1, kWhole});
+    group.item_rows.push_back({first_row + i, first_seen(row), row.position + 1, 0});
   }
   const uint32_t end = rows.back().position + 1;
   for (uint32_t page = first_seen(rows.front()) / page_tokens; page * page_tokens < end; ++page) {

@@ -56,7 +56,6 @@ class KvCache {
   /// is overwritten by the next step.
   void commit(SequenceId sequence, uint32_t count);
 
-  uint32_t open_sequences() const { return static_cast<uint32_t>(sequences_.size()); }
   const PagePool& pool(size_t group) const { return groups_[group].pool; }
 
  private:

@@ -40,7 +40,7 @@ TEST_F(KvCacheTest, RefusesAContextBeyondTheBudgetBeforeAllocating) {
   const auto cache = KvCache::create(*backend_, small, kGroups, kOptions);
   ASSERT_FALSE(cache);
   EXPECT_EQ(cache.error().code, Errc::out_of_budget);
-  EXPECT_NE(cache.error().message.find("1000 bytes"), std::string::npos);
+  EXPECT_NE(cache.error().message.find("1000 bytes free"), std::string::npos);
   EXPECT_EQ(small.high_water(MemoryUse::kv), 0U);
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -37,6 +38,16 @@ std::vector<std::string> translate_arguments(int argc, const char* const* argv) 
     arguments.emplace_back(found == kLongNames.end() ? argument : found->second);
   }
   return arguments;
+}
+
+std::optional<std::string> unknown_flag(const std::vector<std::string>& arguments) {
+  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  for (const std::string& argument : arguments) {
+    if (argument == "--") break;
+    if (argument.size() > 2 && argument[0] == '-' && letter(argument[1]) && letter(argument[2]))
+      return argument;
+  }
+  return std::nullopt;
 }
 
 void name_environment(CLI::App& app, const std::vector<std::string>& arguments) {

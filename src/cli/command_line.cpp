@@ -82,6 +82,8 @@ int run_command_line(int argc, const char* const* argv) {
   app.set_version_flag("--version", "headrace " HEADRACE_VERSION);
   app.footer(std::string("\n") + kExamples + exit_code_help());
   app.require_subcommand(0, 1);
+  // Of a repeated flag the last one counts, so that an alias can be overruled.
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   Action action;
   register_run(app, action);
   register_info(app, action);
@@ -92,6 +94,9 @@ int run_command_line(int argc, const char* const* argv) {
   register_detokenize(app, action);
 
   std::vector<std::string> arguments = translate_arguments(argc, argv);
+  if (const std::optional<std::string> flag = unknown_flag(arguments)) {
+    return report({Errc::usage, "unknown flag " + printable(*flag) + "; see --help"});
+  }
   name_environment(app, arguments);
   if (const std::optional<int> done = parse(app, std::move(arguments))) return *done;
   if (!action) {

@@ -8,6 +8,7 @@
 #include "cli/verbs.h"
 #include "core/file.h"
 #include "core/memory_ledger.h"
+#include "core/system_memory.h"
 #include "core/threads.h"
 #include "hub/model_cache.h"
 #include "hub/pip_config.h"

@@ -23,8 +23,11 @@ std::string rate_text(double tokens_per_second) {
 std::string figures_line(const OpenModel& model, const GenerateResult& result) {
   std::string line =
       fmt::format("load {:.2f} s | prefill {} tokens", model.load_seconds, result.prompt_tokens);
-  if (!result.tokens.empty()) line += ", " + rate_text(rate(result.prompt_tokens, result.prefill_seconds));
-  line += fmt::format(" | decode {} tokens", result.tokens.size());
+  if (result.tokens.empty() && result.finished == FinishReason::cancelled)
+    return line + " interrupted | " + model.backend;
+  if (result.prefill_seconds > 0)
+    line += ", " + rate_text(rate(result.prompt_tokens, result.prefill_seconds));
+  line += fmt::format(" | decode {} token{}", result.tokens.size(), result.tokens.size() == 1 ? "" : "s");
   if (result.tokens.size() > 1) line += ", " + rate_text(decode_rate(result));
   return line + " | " + model.backend;
 }

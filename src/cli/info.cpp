@@ -45,7 +45,7 @@ uint64_t count_parameters(const GgufFile& file) {
   return parameters;
 }
 
-// Keys and values of one position in all layers. Layers with a window keep them for their window only.
+// Keys and values of one position in all layers. (KvCache::bytes_per_token needs a loaded model.)
 uint64_t kv_bytes_per_token(const ModelInfo& info, DType type) {
   return uint64_t{2} * info.n_layers * info.n_kv_heads * info.d_head * info_of(type).block_bytes;
 }

@@ -8,6 +8,7 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "core/file.h"
+#include "core/system_memory.h"
 #include "core/threads.h"
 #include "hub/model_cache.h"
 #include "ops/cpu/cpu_backend.h"
@@ -81,7 +82,9 @@ Result<OpenModel> open_model(const ModelFlags& flags, const EngineFlags& engine_
   const uint32_t threads_batch = engine_flags.threads_batch == 0 ? threads : engine_flags.threads_batch;
   std::unique_ptr<Backend> backend = make_cpu_backend(tier, std::max(threads, threads_batch));
   std::string description =
-      fmt::format("{}, exact, {} thread{}", backend->name(), threads, threads == 1 ? "" : "s");
+      fmt::format("{}, exact{}, {} thread{}", backend->name(),
+                  engine_flags.activations == ActivationNumerics::f32 ? " with f32 activations" : "", threads,
+                  threads == 1 ? "" : "s");
   if (threads_batch != threads) description += fmt::format(" ({} for prompts)", threads_batch);
 
   Progress progress("loading", Progress::Unit::bytes, flags.quiet, std::chrono::seconds(1));
@@ -97,7 +100,8 @@ Result<OpenModel> open_model(const ModelFlags& flags, const EngineFlags& engine_
                                                                .value_type = engine_flags.value_type,
                                                                .activations = engine_flags.activations,
                                                                .decode_threads = threads,
-                                                               .batch_threads = threads_batch}));
+                                                               .batch_threads = threads_batch,
+                                                               .interrupt = &interrupted()}));
   if (!engine_flags.no_warmup) HEADRACE_RETURN_IF_ERROR(warm_up(*engine));
   HEADRACE_RETURN_IF_ERROR(stop_if_interrupted());
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();

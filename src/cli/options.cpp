@@ -71,9 +71,8 @@ void add_prompt_flags(CLI::App& app, TextFlags& flags) {
 }
 
 void add_engine_flags(CLI::App& app, EngineFlags& flags) {
-  const auto max_context = static_cast<uint32_t>(kMaxContext);
-  add_number(app, "--ctx-size,-c", flags.context, 0U, max_context,
-             "Tokens of context; 0: as the model was trained [0]", "0 to 16777216");
+  add_number(app, "--ctx-size,-c", flags.context, 0U, std::numeric_limits<uint32_t>::max(),
+             "Tokens of context; 0: as the model was trained, or what fits [0]", "0 to 4294967295");
   add_number(app, "--threads,-t", flags.threads, 0U, kMaxThreads, "Threads; 0: as many as cores [0]",
              "0 to 1024");
   add_number(app, "--threads-batch", flags.threads_batch, 0U, kMaxThreads,
@@ -107,11 +106,12 @@ void add_sampling_flags(CLI::App& app, SamplingFlags& flags) {
       })
       ->type_name("N");
   const std::string penalties = "-10000 to 10000";
-  add_number(app, "--temp,--temperature", p.temperature, 0.0F, kMaxTemperature,
-             "Temperature; 0: the most likely [0.8]", "0 to 10000");
-  add_number(app, "--top-k", p.top_k, 0, kMaxTopK, "Keep the K most likely; 0: all [40]", "0 to 4194304");
-  add_number(app, "--top-p", p.top_p, std::numeric_limits<float>::min(), 1.0F,
-             "Keep the fewest that reach this probability; 1: all [0.95]", "more than 0, at most 1");
+  add_number(app, "--temp,--temperature", p.temperature, -1.0F, kMaxTemperature,
+             "Temperature; 0 or less: the most likely [0.8]", "-1 to 10000");
+  add_number(app, "--top-k", p.top_k, -1, kMaxTopK, "Keep the K most likely; 0 or -1: all [40]",
+             "-1 to 4194304");
+  add_number(app, "--top-p", p.top_p, 0.0F, 1.0F,
+             "Keep the fewest that reach this probability; 1: all [0.95]", "0 to 1");
   add_number(app, "--min-p", p.min_p, 0.0F, 1.0F,
              "Drop what is less likely than this share of the best [0.05]", "0 to 1");
   add_number(app, "--repeat-penalty", p.repeat_penalty, 1e-4F, kMaxPenalty,

@@ -45,12 +45,13 @@ uint64_t random_seed() {
 Result<PromptText> read_prompt(RunFlags& flags) {
   HEADRACE_TRY(std::string text, read_input(flags.text));
   // Editors end files with a newline that nobody means as part of the message.
-  if (flags.text.file && text.ends_with('\n')) text.pop_back();
+  if (flags.text.file && !flags.raw && text.ends_with('\n')) text.pop_back();
   if (flags.escape) {
     if (flags.text.prompt) text = unescape(text);
     flags.system = unescape(flags.system);
     for (std::string& stop : flags.stops) stop = unescape(stop);
   }
+  if (text.empty()) return make_error(Errc::usage, "the prompt is empty");
   warn_unless_utf8(text);
   warn_unless_utf8(flags.system);
   return PromptText{std::move(text), flags.system, flags.raw};
@@ -114,7 +115,8 @@ Result<Answer> answer(const RunFlags& flags, OpenModel& model, std::vector<int32
   };
   HEADRACE_TRY(out.result, generate(*model.engine, model.tokenizer, std::move(prompt), options, on_text));
   HEADRACE_RETURN_IF_ERROR(written);
-  if (!flags.json && !out.text.ends_with('\n')) HEADRACE_RETURN_IF_ERROR(write_out("\n"));
+  if (!flags.json && !out.text.empty() && !out.text.ends_with('\n'))
+    HEADRACE_RETURN_IF_ERROR(write_out("\n"));
   return out;
 }
 

@@ -18,13 +18,6 @@ inline std::optional<uint64_t> checked_mul(uint64_t a, uint64_t b) {
   return product;
 }
 
-/// `value` rounded up to a multiple of `step` (a power of two).
-inline std::optional<uint64_t> checked_align(uint64_t value, uint64_t step) {
-  const std::optional<uint64_t> sum = checked_add(value, step - 1);
-  if (!sum) return std::nullopt;
-  return *sum & ~(step - 1);
-}
-
 inline constexpr uint64_t ceil_div(uint64_t a, uint64_t b) {
   return a / b + (a % b != 0 ? 1 : 0);
 }

@@ -39,8 +39,4 @@ class MemoryLedger {
   std::array<uint64_t, kMemoryUses> high_water_{};
 };
 
-/// Bytes that this process may still take: the least of the system's available memory and the limits of its
-/// control groups.
-uint64_t available_memory_bytes();
-
 }  // namespace headrace

@@ -29,7 +29,7 @@ TEST(MemoryLedger, ARefusalSaysWhatIsNeededWhatIsFreeAndWhatWouldHelp) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::out_of_budget);
   EXPECT_EQ(refused.error().message,
-            "the KV cache needs 8192 bytes (8.00 KiB), 3072 bytes (3.00 KiB) are free; lower --ctx");
+            "the KV cache: 8192 bytes needed (8.00 KiB), 3072 bytes free (3.00 KiB); lower --ctx");
 }
 
 TEST(MemoryLedger, HugeRequestsAreRefusedWithoutOverflow) {
@@ -77,11 +77,6 @@ TEST(MemoryLedger, ThreadsTogetherNeverPassTheCap) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(ledger.used(), 0u);
   EXPECT_LE(ledger.high_water(MemoryUse::scratch), 3u);
-}
-
-TEST(MemoryLedger, TheSystemsAvailableMemoryIsAPlausibleNumber) {
-  EXPECT_GT(available_memory_bytes(), 1u << 20);
-  EXPECT_LT(available_memory_bytes(), uint64_t{1} << 50);
 }
 
 TEST(MemoryLedger, EachUseHasAName) {

@@ -2,7 +2,12 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <atomic>
+#include <fstream>
+#include <set>
+#include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -48,7 +53,7 @@ struct ThreadPool::Shared {
 
   void work(size_t worker) {
     uint64_t seen = ticket.load(std::memory_order_acquire);
-    while ((seen & 0xFFFFFFFF) != 0) {
+    while ((seen & 0xFFFFFFFF) != 0 && worker < active.load(std::memory_order_relaxed)) {
       if (!ticket.compare_exchange_weak(seen, seen - 1, std::memory_order_acquire)) continue;
       body(context, tasks - static_cast<size_t>(seen & 0xFFFFFFFF), worker);
       completed.fetch_add(1, std::memory_order_release);
@@ -61,7 +66,7 @@ struct ThreadPool::Shared {
     while (!stop.load(std::memory_order_relaxed)) {
       wait_for_change(seen);
       seen = generation.load(std::memory_order_acquire);
-      if (worker < active.load(std::memory_order_relaxed)) work(worker);
+      work(worker);
     }
   }
 
@@ -86,10 +91,15 @@ struct ThreadPool::Shared {
 
 ThreadPool::ThreadPool(size_t threads) : shared_(std::make_unique<Shared>()) {
   HEADRACE_CHECK(threads >= 1);
-  shared_->active = threads;
   for (size_t worker = 1; worker < threads; ++worker) {
-    shared_->workers.emplace_back([shared = shared_.get(), worker] { shared->worker_main(worker); });
+    // A limit on processes may refuse some: the loops run with those that there are.
+    try {
+      shared_->workers.emplace_back([shared = shared_.get(), worker] { shared->worker_main(worker); });
+    } catch (const std::system_error&) {
+      break;
+    }
   }
+  shared_->active = this->threads();
 }
 
 ThreadPool::~ThreadPool() {
@@ -127,7 +137,17 @@ size_t default_thread_count() {
   cpu_set_t set;
   CPU_ZERO(&set);
   if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-  return static_cast<size_t>(std::max(1, CPU_COUNT(&set)));
+  // Threads of one core share its vector units: one each is what computing wants.
+  std::set<int> cores;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &set)) continue;
+    std::ifstream siblings("/sys/devices/system/cpu/cpu" + std::to_string(cpu) +
+                           "/topology/thread_siblings_list");
+    int first = cpu;
+    if (!(siblings >> first)) first = cpu;
+    cores.insert(first);
+  }
+  return std::max<size_t>(1, cores.size());
 }
 
 }  // namespace headrace

@@ -11,7 +11,7 @@ namespace headrace {
 /// it. Between loops workers spin for a short while, then sleep, so that an idle program burns nothing.
 class ThreadPool {
  public:
-  /// threads >= 1. With 1 everything runs in the caller.
+  /// threads >= 1. With 1 everything runs in the caller. Where the system refuses threads there are fewer.
   explicit ThreadPool(size_t threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;

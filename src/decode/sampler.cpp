@@ -70,11 +70,16 @@ void keep_min_p(std::vector<Candidate>& candidates, double min_p) {
 }
 
 int32_t most_likely(std::span<const float> logits) {
-  size_t best = 0;
-  for (size_t i = 1; i < logits.size(); ++i) {
-    if (logits[i] > logits[best]) best = i;
+  // As Backend::argmax: NaNs are passed over, the lowest id wins among equals.
+  float largest = -std::numeric_limits<float>::infinity();
+  size_t best = logits.size();
+  for (size_t i = 0; i < logits.size(); ++i) {
+    const bool first = best == logits.size() && logits[i] == largest;
+    if (!(logits[i] > largest) && !first) continue;
+    largest = logits[i];
+    best = i;
   }
-  return static_cast<int32_t>(best);
+  return best == logits.size() ? 0 : static_cast<int32_t>(best);
 }
 
 int32_t choose(const SamplingParams& params, std::span<const float> logits, uint32_t position) {
@@ -113,9 +118,8 @@ Status refuse(const char* name, const char* expected, double found) {
 
 Status check_sampling(const SamplingParams& p, size_t vocab_size) {
   const auto finite = [](float x) { return std::isfinite(x); };
-  if (!finite(p.temperature) || p.temperature < 0)
-    return refuse("temperature", "0 or more", static_cast<double>(p.temperature));
-  if (p.top_k < 0) return refuse("top_k", "0 or more", p.top_k);
+  if (!finite(p.temperature)) return refuse("temperature", "a number", static_cast<double>(p.temperature));
+  if (p.top_k < -1) return refuse("top_k", "-1 or more", p.top_k);
   if (!(p.top_p > 0 && p.top_p <= 1))
     return refuse("top_p", "above 0, up to 1", static_cast<double>(p.top_p));
   if (!(p.min_p >= 0 && p.min_p <= 1)) return refuse("min_p", "0 to 1", static_cast<double>(p.min_p));
@@ -152,8 +156,10 @@ Draw draw(const SamplingParams& params, std::span<float> logits, std::span<const
   if (params.logprobs) {
     raw.assign(logits.begin(), logits.end());
     std::vector<Candidate> all;
-    for (size_t i = 0; params.n_top_logprobs > 0 && i < logits.size(); ++i)
-      all.push_back({static_cast<int32_t>(i), logits[i]});
+    for (size_t i = 0; params.n_top_logprobs > 0 && i < logits.size(); ++i) {
+      // NaN has no place in an order.
+      if (!std::isnan(logits[i])) all.push_back({static_cast<int32_t>(i), logits[i]});
+    }
     keep_best(all, params.n_top_logprobs);
     for (const Candidate& c : all) out.top.push_back({c.token, logprob(c.logit)});
   }

@@ -17,8 +17,8 @@ namespace headrace {
 /// Names and defaults as llama.cpp's users know them. Order: logit bias, penalties, top-k, top-p, min-p,
 /// temperature, draw.
 struct SamplingParams {
-  float temperature = 0.8F;     // 0: the most likely token, no draw
-  int32_t top_k = 40;           // keep the k most likely; 0: all
+  float temperature = 0.8F;     // 0 or less: the most likely token, no draw
+  int32_t top_k = 40;           // keep the k most likely; 0 or -1: all
   float top_p = 0.95F;          // keep the fewest whose probabilities reach p; 1: all
   float min_p = 0.05F;          // drop what is less likely than min_p times the most likely; 0: none
   float repeat_penalty = 1.0F;  // divides positive logits (multiplies negative ones) of recent tokens; 1: off

@@ -175,10 +175,9 @@ TEST(Sampler, RefusesParametersThatMeanNothingByName) {
   };
   const float nan = std::numeric_limits<float>::quiet_NaN();
   EXPECT_NE(refused([&](auto& p) { p.temperature = nan; }).find("temperature"), std::string::npos);
-  EXPECT_NE(refused([](auto& p) { p.temperature = -1; }).find("temperature"), std::string::npos);
-  EXPECT_NE(refused([](auto& p) { p.top_p = 0; }).find("top_p"), std::string::npos);
+  EXPECT_NE(refused([](auto& p) { p.top_p = -0.5F; }).find("top_p"), std::string::npos);
   EXPECT_NE(refused([](auto& p) { p.min_p = 2; }).find("min_p"), std::string::npos);
-  EXPECT_NE(refused([](auto& p) { p.top_k = -1; }).find("top_k"), std::string::npos);
+  EXPECT_NE(refused([](auto& p) { p.top_k = -2; }).find("top_k"), std::string::npos);
   EXPECT_NE(refused([](auto& p) { p.repeat_penalty = 0; }).find("repeat_penalty"), std::string::npos);
   EXPECT_NE(refused([](auto& p) { p.logit_bias = {{10, 0.0F}}; }).find("logit_bias"), std::string::npos);
   EXPECT_NE(refused([&](auto& p) { p.logit_bias = {{1, nan}}; }).find("logit_bias"), std::string::npos);
@@ -187,6 +186,17 @@ TEST(Sampler, RefusesParametersThatMeanNothingByName) {
 
 TEST(Sampler, NotANumberNeverWins) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
+  SamplingParams greedy;
+  greedy.temperature = 0;
+  EXPECT_EQ(drawn(greedy, {nan, 1.0F, 2.0F, nan, 2.0F}, 0), 2);
+  EXPECT_EQ(drawn(greedy, {nan, nan}, 0), 0);
+  SamplingParams listed = plain();
+  listed.logprobs = true;
+  listed.n_top_logprobs = 3;
+  std::vector<float> logits = {nan, 1.0F, nan, 3.0F};
+  const Draw d = draw(listed, logits, {}, 0, 0);
+  ASSERT_EQ(d.top.size(), 2U);
+  EXPECT_EQ(d.top[0].token, 3);
   EXPECT_EQ(support(plain(), {nan, 1.0F, nan}), (std::set<int32_t>{1}));
 }
 

@@ -7,7 +7,6 @@
 #include "cache/kv_cache.h"
 #include "core/checked.h"
 #include "core/file.h"
-#include "models/transformer.h"
 #include "schedule/step_plan.h"
 
 namespace headrace {
@@ -19,6 +18,7 @@ constexpr size_t kLogitRows = 16;
 
 constexpr uint32_t kPageTokens = 64;
 constexpr uint32_t kMaxSequences = 4096;
+constexpr uint64_t kMaxBatchRows = 1 << 16;
 
 struct Running {
   RequestId id = 0;
@@ -26,6 +26,7 @@ struct Running {
   std::vector<int32_t> tokens;  // prompt and what was generated
   SequenceId sequence = 0;
   bool cancelled = false;
+  bool done = false;
 };
 
 // A row whose hidden state is wanted, and for what.
@@ -65,6 +66,7 @@ class EngineImpl final : public Engine {
   void step(std::vector<Event>& events) override;
 
  private:
+  bool interrupted() const { return options_.interrupt != nullptr && options_.interrupt->load(); }
   Status choose_context();
   void admit();
   void drop_cancelled(std::vector<Event>& events);
@@ -78,7 +80,7 @@ class EngineImpl final : public Engine {
   void run_rows();
   void read_outputs(std::vector<Event>& events);
   void read_tile(std::span<const Output> tile, std::vector<Event>& events);
-  void take_token(Running& r, const Event& event, std::vector<Event>& events);
+  void take_token(Running& r, Event event, std::vector<Event>& events);
   void finish_steps(std::span<const StepChunk> plan, std::vector<Event>& events);
 
   // The order of members matters: what lives in the backend's memory goes before the backend.
@@ -115,14 +117,10 @@ Status EngineImpl::choose_context() {
                               .context = kPageTokens};
   if (options_.context == 0) {
     const uint64_t page_bytes = KvCache::bytes(model_->layer_groups(), one);
-    // A tenth stays free for activations and the rest of the program.
+    // A tenth stays free for the plan's arrays and the rest of the program.
     const uint64_t free = (ledger_.cap() - std::min(ledger_.cap(), ledger_.used())) / 10 * 9;
     const uint64_t fits = std::max<uint64_t>(free / page_bytes, 1) * kPageTokens;
     options_.context = static_cast<uint32_t>(std::min<uint64_t>(model_->info().context_length, fits));
-  }
-  if (options_.context > kMaxContext) {
-    return make_error(Errc::usage, "a context of {} tokens is beyond the limit of {}", options_.context,
-                      kMaxContext);
   }
   return {};
 }
@@ -136,25 +134,18 @@ Status EngineImpl::start() {
     if (info_of(type).quantised)
       return make_error(Errc::usage, "KV cache: type {} is not F32, F16 or BF16", name_of(type));
   }
-  HEADRACE_RETURN_IF_ERROR(choose_context());
-  const uint64_t all_tokens = uint64_t{options_.context} * options_.sequences;
-  options_.batch_rows = static_cast<uint32_t>(
-      std::clamp<uint64_t>(options_.batch_rows, 1, std::min<uint64_t>(all_tokens, 1 << 16)));
+  const ModelInfo& info = model_->info();
+  const uint64_t context = options_.context == 0 ? info.context_length : options_.context;
+  options_.batch_rows = static_cast<uint32_t>(std::clamp<uint64_t>(
+      options_.batch_rows, 1, std::min<uint64_t>(context * options_.sequences, kMaxBatchRows)));
   options_.batch_rows = std::max(options_.batch_rows, options_.sequences);
   const uint32_t rows = options_.batch_rows;
   if (options_.decode_threads == 0) options_.decode_threads = static_cast<uint32_t>(backend_->threads());
   if (options_.batch_threads == 0) options_.batch_threads = options_.decode_threads;
 
-  HEADRACE_TRY(cache_, KvCache::create(*backend_, ledger_, model_->layer_groups(),
-                                       {.key_type = options_.key_type,
-                                        .value_type = options_.value_type,
-                                        .page_tokens = kPageTokens,
-                                        .sequences = options_.sequences,
-                                        .context = options_.context,
-                                        .max_rows = rows}));
-  const ModelInfo& info = model_->info();
+  // The cache comes last: an automatic context takes what the others leave.
   const uint32_t max_k = std::max({info.d_model, info.d_ff, info.n_heads * info.d_head});
-  HEADRACE_RETURN_IF_ERROR(backend_->prepare(ledger_, {rows, max_k, info.d_head, info.n_heads}));
+  HEADRACE_RETURN_IF_ERROR(backend_->prepare(ledger_, {rows, max_k, info.d_head}));
   workspace_floats_ = model_->workspace_floats(rows);
   const size_t hidden_floats = size_t{rows} * info.d_model;
   const size_t logit_floats = kLogitRows * info.vocab_size;
@@ -166,6 +157,19 @@ Status EngineImpl::start() {
                                            "step inputs"));
   HEADRACE_TRY(answers_, backend_->allocate(ledger_, MemoryUse::activations,
                                             kLogitRows * (sizeof(double) + sizeof(int32_t)), "step outputs"));
+  HEADRACE_RETURN_IF_ERROR(choose_context());
+  HEADRACE_TRY(cache_, KvCache::create(*backend_, ledger_, model_->layer_groups(),
+                                       {.key_type = options_.key_type,
+                                        .value_type = options_.value_type,
+                                        .page_tokens = kPageTokens,
+                                        .sequences = options_.sequences,
+                                        .context = options_.context,
+                                        .max_rows = rows}));
+  // Last, so that a context beyond memory is refused with the bytes that it would take.
+  if (options_.context > kMaxContext) {
+    return make_error(Errc::usage, "a context of {} tokens is beyond the limit of {}", options_.context,
+                      kMaxContext);
+  }
   float* floats = activations_.as<float>();
   hidden_ = {floats + workspace_floats_, rows, info.d_model, info.d_model};
   logits_ = {floats + workspace_floats_ + hidden_floats, kLogitRows, info.vocab_size, info.vocab_size};
@@ -261,7 +265,8 @@ void EngineImpl::run_rows() {
                      .positions = inputs_.as<uint32_t>(bytes),
                      .groups = cache_.plan(rows_),
                      .output_rows = inputs_.as<uint32_t>(2 * bytes),
-                     .n_outputs = outputs_.size()};
+                     .n_outputs = outputs_.size(),
+                     .interrupt = options_.interrupt};
   backend_->use_threads(n > running_.size() ? options_.batch_threads : options_.decode_threads);
   Workspace workspace(activations_.as<float>(), workspace_floats_);
   model_->forward(ops_, step, workspace, hidden_.top(outputs_.size()));
@@ -314,22 +319,22 @@ void EngineImpl::read_tile(std::span<const Output> tile, std::vector<Event>& eve
       event.draw.token = best[i];
     else
       event.draw = draw(r.request.sampling, logits, r.tokens, tile[i].position, sums[i]);
-    take_token(r, event, events);
+    take_token(r, std::move(event), events);
   }
 }
 
-void EngineImpl::take_token(Running& r, const Event& event, std::vector<Event>& events) {
-  Event out = event;
-  r.tokens.push_back(out.draw.token);
+void EngineImpl::take_token(Running& r, Event event, std::vector<Event>& events) {
+  r.tokens.push_back(event.draw.token);
   const size_t generated = r.tokens.size() - r.request.prompt.size();
-  if (std::ranges::find(r.request.end_tokens, out.draw.token) != r.request.end_tokens.end()) {
-    out.finished = FinishReason::end_token;
+  if (std::ranges::find(r.request.end_tokens, event.draw.token) != r.request.end_tokens.end()) {
+    event.finished = FinishReason::end_token;
   } else if (generated >= r.request.max_new_tokens) {
-    out.finished = FinishReason::length;
+    event.finished = FinishReason::length;
   } else if (r.tokens.size() >= options_.context) {
-    out.finished = FinishReason::context;
+    event.finished = FinishReason::context;
   }
-  events.push_back(std::move(out));
+  r.done = event.finished != FinishReason::none;
+  events.push_back(std::move(event));
 }
 
 // Commits what was computed and lets go of what is done.
@@ -338,14 +343,13 @@ void EngineImpl::finish_steps(std::span<const StepChunk> plan, std::vector<Event
     Running& r = running_[chunk.index];
     cache_.commit(r.sequence, chunk.count);
     if (r.request.max_new_tokens == 0 && cache_.length(r.sequence) == r.tokens.size()) {
+      r.done = true;
       events.push_back(ended(r.id, FinishReason::length));
     }
   }
   std::erase_if(running_, [&](const Running& r) {
-    const bool done = std::ranges::any_of(
-        events, [&](const Event& e) { return e.request == r.id && e.finished != FinishReason::none; });
-    if (done) cache_.close(r.sequence);
-    return done;
+    if (r.done) cache_.close(r.sequence);
+    return r.done;
   });
 }
 
@@ -361,6 +365,12 @@ void EngineImpl::step(std::vector<Event>& events) {
   if (!plan.empty()) {
     build_rows(plan);
     run_rows();
+  }
+  if (interrupted()) {
+    for (Running& r : running_) r.cancelled = true;
+    for (Running& r : waiting_) r.cancelled = true;
+    drop_cancelled(mine);
+  } else if (!plan.empty()) {
     read_outputs(mine);
     finish_steps(plan, mine);
   }

@@ -2,6 +2,7 @@
 // one sequence is merely the smallest batch.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -25,6 +26,9 @@ struct EngineOptions {
   ActivationNumerics activations = ActivationNumerics::int8;
   uint32_t decode_threads = 0;  // 0: all of the backend's
   uint32_t batch_threads = 0;   // for steps with more rows than sequences
+  /// May be null. Once it is true, the running step ends at the next layer and every request is cancelled. It
+  /// must outlive the engine.
+  const std::atomic<bool>* interrupt = nullptr;
 };
 
 using RequestId = uint64_t;

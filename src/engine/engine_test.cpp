@@ -106,6 +106,20 @@ TEST_P(EngineFamilies, ChunksOfAPromptNeverShowInTheAnswer) {
   }
 }
 
+TEST_P(EngineFamilies, ChunksNeverShowBeyondASplitOfTheAttentionEither) {
+  const std::string model = tiny_bytes(GetParam(), DType::Q8_0);
+  const Request request = random_request(2, 1100, 8);
+  EngineOptions long_context = options(1100);
+  long_context.context = 1200;
+  World whole(model, best_cpu(), long_context);
+  const Answer expected = whole.answer(request);
+  for (const uint32_t rows : {64U, 500U, 511U, 513U}) {
+    long_context.batch_rows = rows;
+    World cut(model, best_cpu(2), long_context);
+    EXPECT_TRUE(same_bits(cut.answer(request), expected)) << rows << " rows a step";
+  }
+}
+
 TEST_P(EngineFamilies, NeighboursInTheBatchNeverShowInTheAnswer) {
   const std::string model = tiny_bytes(GetParam(), DType::Q8_0);
   World alone(model, best_cpu(), options(64));
@@ -234,6 +248,19 @@ TEST(Engine, AContextBeyondMemoryIsRefusedWithBytesNeededAndFree) {
   ASSERT_FALSE(engine);
   EXPECT_EQ(engine.error().code, Errc::out_of_budget);
   EXPECT_NE(engine.error().message.find("-c"), std::string::npos);
+}
+
+TEST(Engine, AnAutomaticContextLeavesRoomForEverythingElse) {
+  const std::string bytes = tiny_bytes(Family::llama, DType::F32);
+  const GgufFile file = GgufFile::parse("tiny", testing::as_bytes(bytes)).value();
+  MemoryLedger ledger(8 << 20);
+  auto backend = best_cpu();
+  auto model = load_model(file, *backend, ledger).value();
+  const auto engine =
+      Engine::create(std::move(backend), std::move(model), ledger, {.context = 0, .batch_rows = 512});
+  ASSERT_TRUE(engine) << engine.error().message;
+  EXPECT_GE((*engine)->context(), 64U);
+  EXPECT_LT((*engine)->context(), (*engine)->model().info().context_length);
 }
 
 TEST(Engine, TwoEnginesInOneProcessDoNotMeet) {

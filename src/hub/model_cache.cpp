@@ -46,7 +46,11 @@ Result<std::filesystem::path> find_model(const std::vector<RegistryEntry>& regis
   if (std::filesystem::exists(argument, code)) return std::filesystem::path(argument);
   if (const RegistryEntry* entry = find_entry(registry, argument)) {
     const std::filesystem::path file = model_path(cache, *entry);
-    if (size_of_file(file) == entry->size) return file;
+    if (is_verified(*entry, file)) return file;
+    if (size_of_file(file)) {
+      return make_error(Errc::bad_model, "{}: has changed since it was verified; run: headrace pull {}",
+                        printable(file.string(), 4096), entry->name);
+    }
     return make_error(Errc::not_found, "{} has not been downloaded; run: headrace pull {}", entry->name,
                       entry->name);
   }

@@ -49,7 +49,13 @@ TEST(FindModel, AnExistingPathWinsOverANameAndANameTellsHowToGetIt) {
   testing::write_file(file, "short");
   EXPECT_FALSE(find_model(registry, folder.path(), "tiny:1m"));
   testing::write_file(file, "content");
+  ASSERT_TRUE(mark_verified(registry[0], file));
   EXPECT_EQ(find_model(registry, folder.path(), "tiny:1m").value(), file);
+
+  testing::write_file(file, "CONTENT!");
+  const auto changed = find_model(registry, folder.path(), "tiny:1m");
+  ASSERT_FALSE(changed);
+  EXPECT_NE(changed.error().message.find("has changed since it was verified"), std::string::npos);
 
   const std::string path = (folder.path() / "models").string();
   EXPECT_EQ(find_model(registry, folder.path(), path).value(), path);

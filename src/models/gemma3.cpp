@@ -1,7 +1,8 @@
 #include "models/gemma3.h"
 
+#include <cmath>
+
 #include "models/weight_loader.h"
-#include "ops/elementary.h"
 
 namespace headrace {
 namespace {
@@ -41,16 +42,17 @@ class Gemma3 final : public Model {
     op.rope_angles(step.positions, frequencies_[kWindow], angles[kWindow]);
     op.embed(step.tokens, embeddings_.weight, embedding_scale_, x);
     for (const Gemma3Layer& w : layers_) {
+      if (step.interrupted()) return;
       const GroupStep& group = step.groups[w.group];
-      const KvView kv = group.layer(w.index_in_group);
+      const KvView kv = group.layer(w.index_in_group, {cfg_.rope.style, frequencies_[w.group]});
 
       op.rms_norm(x, w.attn_norm, cfg_.norm_eps, h);
       op.linear(h, {{&w.q, q}, {&w.k, k}, {&w.v, v}});
       op.rms_norm(q.split(cfg_.d_head), w.q_norm, cfg_.norm_eps, q.split(cfg_.d_head));
       op.rms_norm(k.split(cfg_.d_head), w.k_norm, cfg_.norm_eps, k.split(cfg_.d_head));
       op.rope(cfg_.rope.style, angles[w.group], cfg_.d_head, q);
-      op.store_kv(cfg_.rope.style, angles[w.group], k, v, group.slots, kv);
-      op.attend(q, kv, group.plan, cfg_.attention_scale, {}, attended);
+      op.store_kv(angles[w.group], step.positions, k, v, group.slots, kv);
+      op.attend(q, kv, group.plan, cfg_.attention_scale, attended);
       op.linear(attended, {{&w.out, h}});
       op.rms_norm(h, w.post_attn_norm, cfg_.norm_eps, h);
       op.add(x, h);
@@ -74,14 +76,16 @@ class Gemma3 final : public Model {
   Status load(const GgufFile& file, WeightLoader& weights, Gemma3Config config) {
     cfg_ = std::move(config);
     info_ = model_info(file, "gemma3", cfg_);
-    embedding_scale_ = static_cast<float>(pow_f64(cfg_.d_model, 0.5));
+    embedding_scale_ = std::sqrt(static_cast<float>(cfg_.d_model));
     groups_ = {{"full", 0, cfg_.n_kv_heads, cfg_.d_head, 0},
                {"window", 0, cfg_.n_kv_heads, cfg_.d_head, cfg_.window}};
 
     HEADRACE_TRY(embeddings_,
                  weights.linear("token_embd.weight", cfg_.vocab_size, cfg_.d_model, Split::none));
-    frequencies_[kFull] = weights.constant(rope_frequencies(cfg_.rope));
-    frequencies_[kWindow] = weights.constant(rope_frequencies(cfg_.window_rope));
+    HEADRACE_TRY(const std::vector<float> full, checked_frequencies(file, cfg_.rope));
+    HEADRACE_TRY(const std::vector<float> window, checked_frequencies(file, cfg_.window_rope));
+    frequencies_[kFull] = weights.constant(full);
+    frequencies_[kWindow] = weights.constant(window);
     for (uint32_t l = 0; l < cfg_.n_layers; ++l) {
       HEADRACE_TRY(Gemma3Layer layer, load_layer(weights, fmt::format("blk.{}.", l)));
       layer.group = cfg_.is_global(l) ? kFull : kWindow;
@@ -138,8 +142,7 @@ Result<Gemma3Config> read_gemma3_config(const GgufFile& file) {
   Gemma3Config config;
   HEADRACE_TRY(static_cast<TransformerConfig&>(config), read_transformer_config(file, "gemma3"));
   config.rope.style = RopeStyle::halves;
-  HEADRACE_RETURN_IF_ERROR(
-      refuse_unless_trivial(file, "gemma3.final_logit_softcapping", "a soft cap on logits"));
+  HEADRACE_RETURN_IF_ERROR(refuse_above(file, "gemma3.final_logit_softcapping", 0, "a soft cap on logits"));
 
   // The window's layers keep their own base, and no scaling.
   config.window_rope = config.rope;
@@ -161,17 +164,14 @@ Result<Gemma3Config> read_gemma3_config(const GgufFile& file) {
   // Files don't store the divisor: it is the head's width, but for the 27B model (62 layers) d_model / heads.
   const double divisor =
       config.n_layers == 62 ? static_cast<double>(config.d_model) / config.n_heads : config.d_head;
-  config.attention_scale = static_cast<float>(1.0 / pow_f64(divisor, 0.5));
+  config.attention_scale = static_cast<float>(1.0 / std::sqrt(divisor));
   return config;
 }
 
 Result<std::unique_ptr<Model>> load_gemma3(const GgufFile& file, Backend& backend, MemoryLedger& ledger,
                                            const LoadOptions& options) {
-  HEADRACE_TRY(Gemma3Config config, read_gemma3_config(file));
-  HEADRACE_TRY(WeightLoader weights, WeightLoader::create(file, backend, ledger, options));
-  auto model = std::make_unique<Gemma3>();
-  HEADRACE_RETURN_IF_ERROR(model->load(file, weights, std::move(config)));
-  return std::unique_ptr<Model>(std::move(model));
+  HEADRACE_TRY(const Gemma3Config config, read_gemma3_config(file));
+  return load_checked<Gemma3>(file, backend, ledger, options, config);
 }
 
 }  // namespace headrace

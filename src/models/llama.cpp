@@ -1,8 +1,8 @@
 #include "models/llama.h"
 
+#include <cmath>
+
 #include "models/weight_loader.h"
-#include "ops/elementary.h"
-#include "tensor/blocks.h"
 
 namespace headrace {
 namespace {
@@ -38,14 +38,15 @@ class Llama final : public Model {
     op.rope_angles(step.positions, frequencies_, angles);
     op.embed(step.tokens, embeddings_.weight, 1.0F, x);
     for (size_t l = 0; l < layers_.size(); ++l) {
+      if (step.interrupted()) return;
       const LlamaLayer& w = layers_[l];
-      const KvView kv = group.layer(l);
+      const KvView kv = group.layer(l, {cfg_.rope.style, frequencies_});
 
       op.rms_norm(x, w.attn_norm, cfg_.norm_eps, h);
       op.linear(h, {{&w.q, q}, {&w.k, k}, {&w.v, v}});
       op.rope(cfg_.rope.style, angles, cfg_.d_head, q);
-      op.store_kv(cfg_.rope.style, angles, k, v, group.slots, kv);
-      op.attend(q, kv, group.plan, attention_scale_, {}, attended);
+      op.store_kv(angles, step.positions, k, v, group.slots, kv);
+      op.attend(q, kv, group.plan, attention_scale_, attended);
       op.linear(attended, {{&w.out, h}});
       op.add(x, h);
 
@@ -68,16 +69,15 @@ class Llama final : public Model {
     cfg_ = std::move(config);
     info_ = model_info(file, "llama", cfg_);
     groups_ = {{"full", cfg_.n_layers, cfg_.n_kv_heads, cfg_.d_head, 0}};
-    attention_scale_ = static_cast<float>(1.0 / pow_f64(cfg_.d_head, 0.5));
+    attention_scale_ = static_cast<float>(1.0 / std::sqrt(static_cast<double>(cfg_.d_head)));
 
     HEADRACE_TRY(embeddings_,
                  weights.linear("token_embd.weight", cfg_.vocab_size, cfg_.d_model, Split::none));
     if (weights.has("rope_freqs.weight")) {  // Llama 3.1's divisors of the frequencies
-      HEADRACE_RETURN_IF_ERROR(load_rope_factors(file));
-      HEADRACE_TRY([[maybe_unused]] const ConstVec unused,
-                   weights.vector("rope_freqs.weight", cfg_.rope.d_rotary / 2));
+      HEADRACE_TRY(cfg_.rope.factors, weights.values("rope_freqs.weight", cfg_.rope.d_rotary / 2));
     }
-    frequencies_ = weights.constant(rope_frequencies(cfg_.rope));
+    HEADRACE_TRY(const std::vector<float> frequencies, checked_frequencies(file, cfg_.rope));
+    frequencies_ = weights.constant(frequencies);
     for (uint32_t l = 0; l < cfg_.n_layers; ++l) {
       HEADRACE_TRY(LlamaLayer layer, load_layer(weights, fmt::format("blk.{}.", l)));
       layers_.push_back(layer);
@@ -94,18 +94,6 @@ class Llama final : public Model {
   }
 
  private:
-  Status load_rope_factors(const GgufFile& file) {
-    const GgufTensor* tensor = file.find_tensor("rope_freqs.weight");
-    if (tensor->type != DType::F32 || tensor->rows() != 1 ||
-        tensor->row_elements() != cfg_.rope.d_rotary / 2) {
-      return make_error(Errc::bad_model, "{}: tensor rope_freqs.weight: expected F32 [{}], found {} {}",
-                        file.name(), cfg_.rope.d_rotary / 2, name_of(tensor->type), shape_text(*tensor));
-    }
-    cfg_.rope.factors.resize(cfg_.rope.d_rotary / 2);
-    dequantise_row(tensor->type, tensor->data.data(), cfg_.rope.factors.size(), cfg_.rope.factors.data());
-    return {};
-  }
-
   Result<LlamaLayer> load_layer(WeightLoader& weights, const std::string& prefix) const {
     LlamaLayer w;
     const auto linear = [&](Linear& out, const char* name, uint64_t n, uint64_t k, Split split) -> Status {
@@ -138,7 +126,7 @@ class Llama final : public Model {
 }  // namespace
 
 Result<TransformerConfig> read_llama_config(const GgufFile& file) {
-  HEADRACE_RETURN_IF_ERROR(refuse_unless_trivial(file, "llama.expert_count", "a mixture of experts"));
+  HEADRACE_RETURN_IF_ERROR(refuse_above(file, "llama.expert_count", 1, "a mixture of experts"));
   HEADRACE_TRY(TransformerConfig config, read_transformer_config(file, "llama"));
   config.rope.style =
       RopeStyle::interleaved;  // GGUF files of this family permute query and key weights for it
@@ -147,11 +135,8 @@ Result<TransformerConfig> read_llama_config(const GgufFile& file) {
 
 Result<std::unique_ptr<Model>> load_llama(const GgufFile& file, Backend& backend, MemoryLedger& ledger,
                                           const LoadOptions& options) {
-  HEADRACE_TRY(TransformerConfig config, read_llama_config(file));
-  HEADRACE_TRY(WeightLoader weights, WeightLoader::create(file, backend, ledger, options));
-  auto model = std::make_unique<Llama>();
-  HEADRACE_RETURN_IF_ERROR(model->load(file, weights, std::move(config)));
-  return std::unique_ptr<Model>(std::move(model));
+  HEADRACE_TRY(const TransformerConfig config, read_llama_config(file));
+  return load_checked<Llama>(file, backend, ledger, options, config);
 }
 
 }  // namespace headrace

@@ -58,10 +58,4 @@ Result<ModelInfo> describe_model(const GgufFile& file) {
   return family->describe(file);
 }
 
-std::vector<std::string_view> supported_architectures() {
-  std::vector<std::string_view> names;
-  for (const Family& family : kFamilies) names.push_back(family.architecture);
-  return names;
-}
-
 }  // namespace headrace

@@ -17,6 +17,9 @@
 
 namespace headrace {
 
+/// The longest context that a file or a user may ask for: positions stay exact in a float.
+inline constexpr uint64_t kMaxContext = 1 << 24;
+
 /// Layers whose keys and values live in the same pages, with one page table a sequence.
 struct LayerGroup {
   std::string name;  // "full", "window"
@@ -47,7 +50,6 @@ class Workspace {
  public:
   Workspace(float* data, size_t floats) : data_(data), floats_(floats) {}
   Mat mat(size_t rows, size_t cols);
-  void reset() { used_ = 0; }
 
  private:
   float* data_;
@@ -66,7 +68,8 @@ class Model {
   virtual size_t workspace_floats(size_t rows) const = 0;
 
   /// Runs all layers over the step's rows and writes the normalised hidden states of its output rows:
-  /// hidden [n_outputs, d_model]. Stores the rows' keys and values first, reads all keys from the cache.
+  /// hidden [n_outputs, d_model]; undefined if step.interrupted(). Stores the rows' keys and values first,
+  /// reads all keys from the cache.
   virtual void forward(const Ops& op, const Step& step, Workspace& workspace, Mat hidden) const = 0;
 
   /// logits [hidden.rows, vocab_size].
@@ -90,8 +93,5 @@ Result<std::unique_ptr<Model>> load_model(const GgufFile& file, Backend& backend
 
 /// The same facts without loading weights.
 Result<ModelInfo> describe_model(const GgufFile& file);
-
-/// Architectures that load_model knows: "llama", "gemma3".
-std::vector<std::string_view> supported_architectures();
 
 }  // namespace headrace

@@ -114,10 +114,22 @@ Result<TransformerConfig> read_transformer_config(const GgufFile& file, const st
   return config;
 }
 
-Status refuse_unless_trivial(const GgufFile& file, const std::string& key, std::string_view feature) {
+Status refuse_above(const GgufFile& file, const std::string& key, double most, std::string_view feature) {
   HEADRACE_TRY(const double value, file.number_or(key, 0));
-  if (value == 0.0 || value == 1.0) return {};
+  if (value <= most) return {};
   return make_error(Errc::unsupported, "{}: {} = {}: {} is not supported", file.name(), key, value, feature);
+}
+
+Result<std::vector<float>> checked_frequencies(const GgufFile& file, const RopeSpec& spec) {
+  constexpr float kFastest = 4.0F;  // radians a position; 1 is what every known model begins with
+  std::vector<float> frequencies = rope_frequencies(spec);
+  for (const float f : frequencies) {
+    if (f > 0 && f <= kFastest) continue;
+    return make_error(Errc::bad_model,
+                      "{}: rope.freq_base {} with its scaling gives a frequency of {}, expected 0 to {}",
+                      file.name(), spec.base, f, kFastest);
+  }
+  return frequencies;
 }
 
 ModelInfo model_info(const GgufFile& file, const std::string& architecture, const TransformerConfig& config) {

@@ -29,21 +29,17 @@ inline constexpr uint64_t kMaxLayers = 1024;
 inline constexpr uint64_t kMaxWidth = 1 << 18;  // d_model, d_ff, heads * d_head
 inline constexpr uint64_t kMaxHeadDim = 512;
 inline constexpr uint64_t kMaxVocab = 1 << 22;
-inline constexpr uint64_t kMaxContext = 1 << 24;
 
 /// Reads and checks the keys "<architecture>.…" that the families have in common. RoPE style is the caller's.
 Result<TransformerConfig> read_transformer_config(const GgufFile& file, const std::string& architecture);
 
-/// Refuses a file whose `key`, if it has one, is neither 0 nor 1: what this architecture can't do.
-Status refuse_unless_trivial(const GgufFile& file, const std::string& key, std::string_view feature);
+/// Refuses a file whose `key`, if it has one, is above `most`: it asks for what this architecture can't do.
+Status refuse_above(const GgufFile& file, const std::string& key, double most, std::string_view feature);
+
+/// The frequencies of `spec` if every position times each of them is an angle, or bad_model naming the keys.
+Result<std::vector<float>> checked_frequencies(const GgufFile& file, const RopeSpec& spec);
 
 /// The facts of `config` for info(); tensors give parameters.
 ModelInfo model_info(const GgufFile& file, const std::string& architecture, const TransformerConfig& config);
-
-/// cos and sin of every row's position, for one table of frequencies on the device.
-struct RopeTable {
-  RopeStyle style = RopeStyle::halves;
-  ConstVec frequencies;
-};
 
 }  // namespace headrace

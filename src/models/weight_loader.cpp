@@ -1,5 +1,7 @@
 #include "models/weight_loader.h"
 
+#include <algorithm>
+
 #include "core/checked.h"
 #include "tensor/blocks.h"
 
@@ -28,9 +30,10 @@ Result<WeightLoader> WeightLoader::create(const GgufFile& file, Backend& backend
       return make_error(Errc::bad_model, "{}: tensor {}: shape {} is beyond any supported model", file.name(),
                         tensor.name, shape_text(tensor));
     }
-    const uint64_t packed =
-        rows == 1 ? k * sizeof(float)
-                  : backend.packed_bytes(tensor.type, static_cast<uint32_t>(rows), static_cast<uint32_t>(k));
+    const uint64_t as_vector = rows == 1 ? k * sizeof(float) : 0;
+    const uint64_t as_matrix =
+        backend.packed_bytes(tensor.type, static_cast<uint32_t>(rows), static_cast<uint32_t>(k));
+    const uint64_t packed = std::max(as_vector, as_matrix);
     const auto sum = checked_add(bytes, round_up(packed, kAlignment));
     if (!sum) return make_error(Errc::bad_model, "{}: tensor sizes overflow", file.name());
     bytes = *sum;
@@ -38,6 +41,12 @@ Result<WeightLoader> WeightLoader::create(const GgufFile& file, Backend& backend
   }
   HEADRACE_TRY(loader.buffer_,
                backend.allocate(ledger, MemoryUse::weights, bytes, fmt::format("{}: weights", file.name())));
+  return loader;
+}
+
+WeightLoader WeightLoader::checker(const GgufFile& file, Backend& backend, const LoadOptions& options) {
+  WeightLoader loader(file, backend, options);
+  loader.checks_only_ = true;
   return loader;
 }
 
@@ -72,6 +81,7 @@ Result<Linear> WeightLoader::linear(const std::string& name, uint64_t n, uint64_
   HEADRACE_TRY(const GgufTensor* tensor, take(name, k, n));
   const auto n32 = static_cast<uint32_t>(n);
   const auto k32 = static_cast<uint32_t>(k);
+  if (checks_only_) return Linear{.weight = {tensor->type, n32, k32, nullptr}, .bias = {}, .split = split};
   std::byte* packed = place(backend_.packed_bytes(tensor->type, n32, k32));
   backend_.pack(tensor->type, n32, k32, tensor->data.data(), packed);
   report(*tensor);
@@ -85,7 +95,7 @@ Status WeightLoader::add_bias(Linear& linear, const std::string& name) {
   return {};
 }
 
-Result<ConstVec> WeightLoader::vector(const std::string& name, uint64_t n) {
+Result<std::vector<float>> WeightLoader::values(const std::string& name, uint64_t n) {
   HEADRACE_TRY(const GgufTensor* tensor, take(name, n, 1));
   if (info_of(tensor->type).quantised) {
     return make_error(Errc::bad_model, "{}: tensor {}: expected a float type, found {}", file_.name(), name,
@@ -93,11 +103,17 @@ Result<ConstVec> WeightLoader::vector(const std::string& name, uint64_t n) {
   }
   std::vector<float> values(n);
   dequantise_row(tensor->type, tensor->data.data(), n, values.data());
-  report(*tensor);
-  return constant(values);
+  if (!checks_only_) report(*tensor);
+  return values;
+}
+
+Result<ConstVec> WeightLoader::vector(const std::string& name, uint64_t n) {
+  HEADRACE_TRY(const std::vector<float> host, values(name, n));
+  return constant(host);
 }
 
 ConstVec WeightLoader::constant(const std::vector<float>& values) {
+  if (checks_only_) return {nullptr, values.size()};
   std::byte* at = place(values.size() * sizeof(float));
   backend_.upload(at, values.data(), values.size() * sizeof(float));
   return {reinterpret_cast<const float*>(at), values.size()};

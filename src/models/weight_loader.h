@@ -18,11 +18,16 @@ class WeightLoader {
   static Result<WeightLoader> create(const GgufFile& file, Backend& backend, MemoryLedger& ledger,
                                      const LoadOptions& options);
 
+  /// A loader that only checks: every call below answers as it would, nothing is allocated, read or packed.
+  static WeightLoader checker(const GgufFile& file, Backend& backend, const LoadOptions& options);
+
   /// Weights [n outputs][k inputs]; the file stores dims [k, n].
   Result<Linear> linear(const std::string& name, uint64_t n, uint64_t k, Split split);
   /// The bias of `name` ("….weight" -> "….bias"), if the file has one.
   Status add_bias(Linear& linear, const std::string& name);
-  /// A float vector of n.
+  /// A float vector of n, in host memory.
+  Result<std::vector<float>> values(const std::string& name, uint64_t n);
+  /// The same on the device.
   Result<ConstVec> vector(const std::string& name, uint64_t n);
   /// A vector that the loader computes: n floats uploaded from host memory.
   ConstVec constant(const std::vector<float>& values);
@@ -44,6 +49,8 @@ class WeightLoader {
   std::byte* place(size_t bytes);
   void report(const GgufTensor& tensor);
 
+  bool checks_only_ = false;
+
   const GgufFile& file_;
   Backend& backend_;
   const LoadOptions& options_;
@@ -53,5 +60,18 @@ class WeightLoader {
   uint64_t total_ = 0;
   std::set<std::string, std::less<>> taken_;
 };
+
+/// Checks every tensor of `file` against what `M` wants, then loads it: a file that contradicts itself is
+/// refused before any weight is read. M has `Status load(file, weights, config)`.
+template <typename M, typename Config>
+Result<std::unique_ptr<Model>> load_checked(const GgufFile& file, Backend& backend, MemoryLedger& ledger,
+                                            const LoadOptions& options, const Config& config) {
+  WeightLoader checker = WeightLoader::checker(file, backend, options);
+  HEADRACE_RETURN_IF_ERROR(M().load(file, checker, config));
+  HEADRACE_TRY(WeightLoader weights, WeightLoader::create(file, backend, ledger, options));
+  auto model = std::make_unique<M>();
+  HEADRACE_RETURN_IF_ERROR(model->load(file, weights, config));
+  return std::unique_ptr<Model>(std::move(model));
+}
 
 }  // namespace headrace

@@ -37,7 +37,6 @@ struct ScratchNeeds {
   uint32_t max_rows = 0;
   uint32_t max_k = 0;  // inputs of a linear
   uint32_t max_d_head = 0;
-  uint32_t max_heads = 0;
 };
 
 class Backend;
@@ -108,12 +107,11 @@ class Backend {
   virtual void rope(RopeStyle style, ConstMat angles, uint32_t d_head, Mat x) = 0;
   /// Turns the keys (given before RoPE), then writes keys and values [rows, n_kv_heads * d_head] to their
   /// slots, rounded to the cache's type.
-  virtual void store_kv(RopeStyle style, ConstMat angles, ConstMat k, ConstMat v, const KvSlot* slots,
-                        const KvView& kv) = 0;
-  /// Scaled dot-product attention of q [rows, heads * d_head] over the plan's keys; `partials` holds
-  /// plan.n_partials * heads rows of d_head + 2 floats.
-  virtual void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale, Mat partials,
-                      Mat out) = 0;
+  /// `positions` are for codecs that keep keys unturned or group tokens by position.
+  virtual void store_kv(ConstMat angles, const uint32_t* positions, ConstMat k, ConstMat v,
+                        const KvSlot* slots, const KvView& kv) = 0;
+  /// Scaled dot-product attention of q [rows, heads * d_head] over the plan's keys.
+  virtual void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale, Mat out) = 0;
   /// y = act(gate) * up. y may be gate or up.
   virtual void gated(Activation act, ConstMat gate, ConstMat up, Mat y) = 0;
   /// x += y.

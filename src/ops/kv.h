@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "ops/rope_table.h"
 #include "tensor/dtype.h"
 
 namespace headrace {
@@ -30,6 +31,7 @@ struct KvView {
   uint32_t n_kv_heads = 0;
   uint32_t d_head = 0;
   uint32_t page_tokens = 0;
+  RopeTable rope;  // how keys turn: the codec decides whether before they are stored or when they are read
 };
 
 /// Where a row's key and value are written.
@@ -52,18 +54,17 @@ struct AttentionItemRow {
   uint32_t row = 0;  // of the batch
   uint32_t begin = 0;
   uint32_t end = 0;
-  uint32_t partial = 0;  // first of its partial results in the workspace, or kWhole
+  uint32_t first_partial = 0;  // of its partial results, one a split; meaningless if the item is whole
 };
-/// The item holds all keys that the row sees, so the result goes straight to the output.
-inline constexpr uint32_t kWhole = UINT32_MAX;
-
 /// Rows (of one sequence or many) that share keys. The keys are one path: positions ascend strictly.
-/// An item with partial results covers whole splits and writes one partial per split and row, in order.
 struct AttentionItem {
   uint32_t first_run = 0;
   uint32_t n_runs = 0;
   uint32_t first_row = 0;  // in item_rows
   uint32_t n_rows = 0;
+  /// The item holds all keys that its rows see, so the results go straight to the output. Otherwise it covers
+  /// whole splits, and one partial result a split and row is written, in order.
+  bool whole = true;
 };
 
 /// Folds the partial results [first, first + count) of a row, ascending by split; `first_split` is the
@@ -83,6 +84,7 @@ struct AttentionPlan {
   const AttentionItemRow* item_rows = nullptr;
   const AttentionReduce* reduces = nullptr;
   uint32_t n_reduces = 0;
+  float* partials = nullptr;  // [n_partials][heads][d_head + 2], written and read within attend()
   uint32_t n_partials = 0;
 };
 

@@ -47,25 +47,21 @@ void Ops::rope(RopeStyle style, ConstMat angles, uint32_t d_head, Mat x) const {
   backend_.rope(style, angles, d_head, x);
 }
 
-void Ops::store_kv(RopeStyle style, ConstMat angles, ConstMat k, ConstMat v, const KvSlot* slots,
+void Ops::store_kv(ConstMat angles, const uint32_t* positions, ConstMat k, ConstMat v, const KvSlot* slots,
                    const KvView& kv) const {
   check_equal("store_kv", "rows of angles", k.rows, angles.rows);
   check_equal("store_kv", "rows of values", k.rows, v.rows);
   check_equal("store_kv", "key width", size_t{kv.n_kv_heads} * kv.d_head, k.cols);
   check_equal("store_kv", "value width", size_t{kv.n_kv_heads} * kv.d_head, v.cols);
-  backend_.store_kv(style, angles, k, v, slots, kv);
+  backend_.store_kv(angles, positions, k, v, slots, kv);
 }
 
-void Ops::attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale, Mat partials,
-                 Mat out) const {
+void Ops::attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale, Mat out) const {
   check_equal("attend", "rows", q.rows, out.rows);
   check_equal("attend", "width", q.cols, out.cols);
   check_equal("attend", "remainder of heads by kv heads", 0, q.cols % (size_t{kv.n_kv_heads} * kv.d_head));
-  if (plan.n_partials != 0) {
-    check_equal("attend", "partial rows", plan.n_partials * (q.cols / kv.d_head), partials.rows);
-    check_equal("attend", "partial width", kv.d_head + 2, partials.cols);
-  }
-  backend_.attend(q, kv, plan, scale, partials, out);
+  HEADRACE_CHECK(plan.n_partials == 0 || plan.partials != nullptr);
+  backend_.attend(q, kv, plan, scale, out);
 }
 
 void Ops::gated(Activation act, ConstMat gate, ConstMat up, Mat y) const {

@@ -209,7 +209,8 @@ TEST_P(OpsOnEveryTier, StoreKvWritesTheBytesOfTheReference) {
                      .value_type = value_type,
                      .n_kv_heads = kHeads,
                      .d_head = d,
-                     .page_tokens = kPageTokens};
+                     .page_tokens = kPageTokens,
+                     .rope = {style, {}}};
         const std::vector<float> k = rows_of_all_kinds(random, kHeads * d);
         const std::vector<float> v = rows_of_all_kinds(random, kHeads * d);
         std::vector<KvSlot> slots;
@@ -222,7 +223,7 @@ TEST_P(OpsOnEveryTier, StoreKvWritesTheBytesOfTheReference) {
         expect_the_same([&](Device& device) {
           KvView cache = kv;
           cache.pages = device.make<std::byte>(3 * kv.page_bytes);
-          device.ops().store_kv(style, device.mat(angles_of(device, positions, f), d),
+          device.ops().store_kv(device.mat(angles_of(device, positions, f), d), device.upload(positions),
                                 device.mat(k, kHeads * d, 3), device.mat(v, kHeads * d, 1),
                                 device.upload(slots), cache);
           return device.download(reinterpret_cast<uint16_t*>(cache.pages), 3 * kv.page_bytes / 2);
@@ -377,11 +378,13 @@ TEST(OpsDeathTest, AShapeThatDoesNotFitAbortsWithBothSizes) {
   EXPECT_DEATH(ops.gated(Activation::silu, x, x, y), "gated: output width: expected 64, found 48");
   EXPECT_DEATH(ops.embed(nullptr, linear.weight, 1, x), "embed: width: expected 32, found 64");
   EXPECT_DEATH(ops.gather_rows(x, nullptr, y), "gather_rows: width: expected 64, found 48");
-  const KvView kv = {.n_kv_heads = 2, .d_head = 32, .page_tokens = 16};
-  EXPECT_DEATH(ops.store_kv(RopeStyle::halves, x, y, x, nullptr, kv),
-               "store_kv: key width: expected 64, found 48");
-  EXPECT_DEATH(ops.attend(x, kv, {}, 1, {}, y), "attend: width: expected 64, found 48");
-  EXPECT_DEATH(ops.attend(x, kv, {.n_partials = 3}, 1, y, x), "attend: partial rows: expected 6, found 2");
+  KvView kv;
+  kv.n_kv_heads = 2;
+  kv.d_head = 32;
+  kv.page_tokens = 16;
+  EXPECT_DEATH(ops.store_kv(x, nullptr, y, x, nullptr, kv), "store_kv: key width: expected 64, found 48");
+  EXPECT_DEATH(ops.attend(x, kv, {}, 1, y), "attend: width: expected 64, found 48");
+  EXPECT_DEATH(ops.attend(x, kv, {.n_partials = 3}, 1, x), "partials");
 }
 
 }  // namespace

@@ -1,14 +1,12 @@
-// Rotary position embedding: which pairs turn, and how fast.
+// Rotary position embedding: how fast each pair turns.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
-namespace headrace {
+#include "ops/rope_table.h"
 
-/// halves: (x[i], x[i + d/2]) turn together (Hugging Face, Gemma). interleaved: (x[2i], x[2i + 1]) (GGUF
-/// files of the Llama family, whose query and key weights are permuted for it).
-enum class RopeStyle : uint8_t { halves, interleaved };
+namespace headrace {
 
 struct RopeSpec {
   RopeStyle style = RopeStyle::halves;

@@ -2,6 +2,7 @@
 // rows; there is no padded rectangle. Plain data: the engine and cache/ build it, models pass it on.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -38,8 +39,9 @@ struct GroupStep {
   const KvSlot* slots = nullptr;  // [rows], device memory
   AttentionPlan plan;
 
-  KvView layer(size_t index) const {
+  KvView layer(size_t index, const RopeTable& rope) const {
     KvView view = first_layer;
+    view.rope = rope;
     view.key_offset += index * layer_bytes;
     view.value_offset += index * layer_bytes;
     return view;
@@ -54,6 +56,10 @@ struct Step {
   std::span<const GroupStep> groups;      // as Model::layer_groups()
   const uint32_t* output_rows = nullptr;  // rows whose hidden state is wanted, ascending
   size_t n_outputs = 0;
+  /// Looked at between layers, may be null: once it is true the pass ends early and its results mean nothing.
+  const std::atomic<bool>* interrupt = nullptr;
+
+  bool interrupted() const { return interrupt != nullptr && interrupt->load(std::memory_order_relaxed); }
 };
 
 }  // namespace headrace

@@ -9,13 +9,15 @@ namespace headrace {
 namespace {
 
 // Byte offsets inside a block, as GGUF files lay them out.
+// clang-format off
 //   Q4_0  d:f16, quants: 16 bytes; low nibbles are elements 0..15, high nibbles 16..31
 //   Q4_1  d:f16, m:f16, quants: 16 bytes as Q4_0
 //   Q5_0  d:f16, high bits: u32 (bit i = element i), quants: 16 bytes as Q4_0
 //   Q8_0  d:f16, quants: 32 signed bytes
-//   Q4_K  d:f16, dmin:f16, scales: 12 bytes, quants: 128 bytes (64 elements per 32 bytes: low then high
-//   nibbles) Q5_K  d:f16, dmin:f16, scales: 12 bytes, high bits: 32 bytes, quants: 128 bytes Q6_K  low
-//   nibbles: 128 bytes, high 2 bits: 64 bytes, scales: 16 signed bytes, d:f16
+//   Q4_K  d:f16, dmin:f16, scales: 12 bytes, quants: 128 bytes (64 elements per 32 bytes: low, then high nibbles)
+//   Q5_K  d:f16, dmin:f16, scales: 12 bytes, high bits: 32 bytes, quants: 128 bytes
+//   Q6_K  low nibbles: 128 bytes, high 2 bits: 64 bytes, scales: 16 signed bytes, d:f16
+// clang-format on
 
 uint8_t u8(const std::byte* p, size_t i) {
   return static_cast<uint8_t>(p[i]);
@@ -153,8 +155,7 @@ void dequantise_row(DType type, const std::byte* row, size_t k, float* out) {
       const size_t g = i / parts.group;
       const float scaled =
           parts.d * static_cast<float>(parts.scales[g]) * static_cast<float>(parts.quants[i]);
-      const bool has_minimum = parts.dmin != 0;
-      out[begin + i] = has_minimum ? scaled - parts.dmin * static_cast<float>(parts.minimums[g]) : scaled;
+      out[begin + i] = info.minimum ? scaled - parts.dmin * static_cast<float>(parts.minimums[g]) : scaled;
     }
   }
 }

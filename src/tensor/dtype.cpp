@@ -10,16 +10,16 @@ namespace headrace {
 namespace {
 
 constexpr std::array<DTypeInfo, kDTypes> kInfos = {{
-    {"F32", 0, 1, 4, false},
-    {"F16", 1, 1, 2, false},
-    {"BF16", 30, 1, 2, false},
-    {"Q8_0", 8, 32, 34, true},
-    {"Q4_0", 2, 32, 18, true},
-    {"Q4_1", 3, 32, 20, true},
-    {"Q5_0", 6, 32, 22, true},
-    {"Q4_K", 12, 256, 144, true},
-    {"Q5_K", 13, 256, 176, true},
-    {"Q6_K", 14, 256, 210, true},
+    {"F32", 0, 1, 4, false, false},
+    {"F16", 1, 1, 2, false, false},
+    {"BF16", 30, 1, 2, false, false},
+    {"Q8_0", 8, 32, 34, true, false},
+    {"Q4_0", 2, 32, 18, true, false},
+    {"Q4_1", 3, 32, 20, true, true},
+    {"Q5_0", 6, 32, 22, true, false},
+    {"Q4_K", 12, 256, 144, true, true},
+    {"Q5_K", 13, 256, 176, true, true},
+    {"Q6_K", 14, 256, 210, true, false},
 }};
 
 }  // namespace

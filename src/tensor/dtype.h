@@ -17,6 +17,7 @@ struct DTypeInfo {
   uint32_t block_elements;  // elements along K that share scales; 1 for floats
   uint32_t block_bytes;
   bool quantised;
+  bool minimum;  // a weight has a minimum besides its scale
 };
 
 const DTypeInfo& info_of(DType type);

@@ -89,10 +89,10 @@ TEST(Run, AMessageNeverYieldsSpecialTokensButRawTextDoes) {
     all.insert(all.end(), {"-n", "1"});
     return run_json(llama_file(), all)["prompt_tokens"].get<int>();
   };
-  const int empty = count({"-p", ""});
+  const int empty = count({"-p", "x"}) - 1;
   EXPECT_EQ(count({"-p", "<|im_end|>"}), empty + 10);
   EXPECT_EQ(count({"-p", "<|im_end|>", "--raw"}), 1);
-  EXPECT_GT(count({"-p", "", "-sys", "Be brief."}), empty);
+  EXPECT_GT(count({"-p", "x", "-sys", "Be brief."}), empty + 1);
 }
 
 TEST(Run, EscapesAreReadUnlessRefused) {
@@ -128,15 +128,34 @@ TEST(Run, StopStringsAreNotPrinted) {
   EXPECT_EQ(stopped["text"], text.substr(0, text.find(stop)));
 }
 
-TEST(Run, APromptFromAFileLosesItsLastNewlineOnly) {
-  const auto count = [](const std::string& input) {
-    return run_json(llama_file(), {"-f", "-", "--raw", "-n", "1"}, {.input = input})["prompt_tokens"]
-        .get<int>();
+TEST(Run, AMessageFromAFileLosesItsLastNewlineOnlyAndRawTextNone) {
+  const auto count = [](const std::string& input, const std::vector<std::string>& more) {
+    std::vector<std::string> flags = {"-f", "-", "-n", "1"};
+    flags.insert(flags.end(), more.begin(), more.end());
+    return run_json(llama_file(), flags, {.input = input})["prompt_tokens"].get<int>();
   };
-  EXPECT_EQ(count("abc"), 3);
-  EXPECT_EQ(count("abc\n"), 3);
-  EXPECT_EQ(count("abc\n\n"), 4);
-  EXPECT_EQ(count("abc\\n"), 5);
+  const int message = count("abc", {});
+  EXPECT_EQ(count("abc\n", {}), message);
+  EXPECT_EQ(count("abc\n\n", {}), message + 1);
+  EXPECT_EQ(count("abc\\n", {}), message + 2);
+  EXPECT_EQ(count("abc\n", {"--raw"}), 4);
+}
+
+TEST(Run, AnEmptyPromptIsRefused) {
+  for (const std::vector<std::string>& flags :
+       {std::vector<std::string>{"-p", ""}, {"-f", "-"}, {"-p", "", "--raw"}}) {
+    EXPECT_EQ(run(llama_file(), flags).exit_code, 2);
+  }
+}
+
+TEST(Run, OfARepeatedFlagTheLastCountsButStopsAndBiasesAddUp) {
+  EXPECT_EQ(run_json(llama_file(), {"-p", "a", "-n", "9", "-n", "2", "--ignore-eos"})["generated_tokens"], 2);
+  // Every byte of the vocabulary but two is forbidden by turns: both biases must hold.
+  std::vector<std::string> flags = {"-p", "a", "-n", "3", "--temp", "0", "--raw"};
+  for (int id = 0; id < 264; ++id) {
+    if (id != 70) flags.insert(flags.end(), {"-l", std::to_string(id) + "-inf"});
+  }
+  EXPECT_EQ(run_json(llama_file(), flags)["tokens"], Json({70, 70, 70}));
 }
 
 TEST(Run, APromptLongerThanTheContextIsRefusedWithBothNumbers) {
@@ -185,7 +204,7 @@ TEST(Run, CtrlCInThePromptStopsBeforeTheFirstToken) {
       run(llama_file(),
           {"-p", std::string(32000, 'x'), "--raw", "-t", "1", "-b", "16", "--verbose", "--ignore-eos"}, with);
   EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
-  EXPECT_TRUE(contains(outcome.err, "decode 0 tokens")) << outcome.err;
+  EXPECT_TRUE(contains(outcome.err, "tokens interrupted")) << outcome.err;
 }
 
 }  // namespace

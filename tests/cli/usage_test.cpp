@@ -55,9 +55,8 @@ TEST(Usage, NumbersOutOfRangeNameTheFlagAndTheRange) {
     std::string range;
   };
   const Case cases[] = {
-      {"-c", "-1", "--ctx-size", "0 to 16777216"},
-      {"-c", "99999999999999999999", "--ctx-size", "0 to 16777216"},
-      {"-c", "16777217", "--ctx-size", "0 to 16777216"},
+      {"-c", "-1", "--ctx-size", "0 to 4294967295"},
+      {"-c", "99999999999999999999", "--ctx-size", "0 to 4294967295"},
       {"-t", "1025", "--threads", "0 to 1024"},
       {"-tb", "-1", "--threads-batch", "0 to 1024"},
       {"-b", "0", "--batch-size", "1 to 65536"},
@@ -65,12 +64,12 @@ TEST(Usage, NumbersOutOfRangeNameTheFlagAndTheRange) {
       {"-n", "1e3", "--predict", "-1 to 2147483647"},
       {"-s", "-2", "--seed", "0 to 18446744073709551615"},
       {"-s", "18446744073709551616", "--seed", "0 to 18446744073709551615"},
-      {"--temp", "nan", "--temp", "0 to 10000"},
-      {"--temp", "-0.1", "--temp", "0 to 10000"},
-      {"--temp", "inf", "--temp", "0 to 10000"},
-      {"--top-k", "-1", "--top-k", "0 to"},
-      {"--top-p", "0", "--top-p", "more than 0, at most 1"},
-      {"--top-p", "1.01", "--top-p", "more than 0, at most 1"},
+      {"--temp", "nan", "--temp", "-1 to 10000"},
+      {"--temp", "-1.1", "--temp", "-1 to 10000"},
+      {"--temp", "inf", "--temp", "-1 to 10000"},
+      {"--top-k", "-2", "--top-k", "-1 to"},
+      {"--top-p", "-0.1", "--top-p", "0 to 1"},
+      {"--top-p", "1.01", "--top-p", "0 to 1"},
       {"--min-p", "nan", "--min-p", "0 to 1"},
       {"--repeat-penalty", "0", "--repeat-penalty", "0.0001 to 10000"},
       {"--repeat-last-n", "-2", "--repeat-last-n", "-1 to"},
@@ -141,6 +140,12 @@ TEST(Usage, AClosedPipeEndsQuietlyAndAFullDiskDoesNot) {
   const Outcome full = headrace(arguments, {.stdout_path = "/dev/full"});
   EXPECT_EQ(full.exit_code, 1);
   EXPECT_TRUE(contains(full.err, "standard output")) << full.err;
+}
+
+TEST(Usage, AFlagOfSeveralLettersBehindOneDashIsNamedWhole) {
+  const Outcome outcome = headrace({"run", "-m", "x", "-ngl", "3", "-p", "a"});
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_TRUE(contains(outcome.err, "-ngl")) << outcome.err;
 }
 
 }  // namespace

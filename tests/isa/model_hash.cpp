@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <string>
 
+#include "core/system_memory.h"
 #include "engine/engine.h"
 #include "ops/testing/bits.h"
 #include "program_backend.h"

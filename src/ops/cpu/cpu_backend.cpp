@@ -29,8 +29,12 @@ class CpuBackend final : public Backend {
 
   std::string name() const override { return fmt::format("cpu {}", cpu::name_of(kernels_.tier)); }
 
-  void upload(void* device, const void* host, size_t bytes) override { std::memcpy(device, host, bytes); }
-  void download(void* host, const void* device, size_t bytes) override { std::memcpy(host, device, bytes); }
+  void upload(void* device, const void* host, size_t bytes) override {
+    if (bytes > 0) std::memcpy(device, host, bytes);  // no bytes may come without an address
+  }
+  void download(void* host, const void* device, size_t bytes) override {
+    if (bytes > 0) std::memcpy(host, device, bytes);
+  }
 
   void use_threads(size_t count) override { pool_.use(std::clamp<size_t>(count, 1, pool_.threads())); }
   size_t threads() const override { return pool_.threads(); }
@@ -129,9 +133,9 @@ class CpuBackend final : public Backend {
     });
   }
 
-  void store_kv(RopeStyle style, ConstMat angles, ConstMat k, ConstMat v, const KvSlot* slots,
+  void store_kv(ConstMat angles, const uint32_t* /*positions*/, ConstMat k, ConstMat v, const KvSlot* slots,
                 const KvView& kv) override {
-    const auto turn = style == RopeStyle::halves ? kernels_.rope_halves : kernels_.rope_interleaved;
+    const auto turn = kv.rope.style == RopeStyle::halves ? kernels_.rope_halves : kernels_.rope_interleaved;
     const size_t key_bytes = info_of(kv.key_type).block_bytes;
     const size_t value_bytes = info_of(kv.value_type).block_bytes;
     const size_t d = kv.d_head;
@@ -152,8 +156,7 @@ class CpuBackend final : public Backend {
     });
   }
 
-  void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale, Mat partials,
-              Mat out) override {
+  void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale, Mat out) override {
     const size_t heads = q.cols / kv.d_head;
     const size_t group = heads / kv.n_kv_heads;
     size_t tiles = 0;  // of up to kAttendQueries queries of one key head
@@ -164,14 +167,13 @@ class CpuBackend final : public Backend {
         task -= tiles_of(plan.items[item++], group) * kv.n_kv_heads;
       }
       const size_t item_tiles = tiles_of(plan.items[item], group);
-      attend_tile(q, kv, plan, plan.items[item], task / item_tiles, task % item_tiles, scale, partials, out,
-                  worker);
+      attend_tile(q, kv, plan, plan.items[item], task / item_tiles, task % item_tiles, scale, out, worker);
     });
     pool_.parallel_for(plan.n_reduces * heads, [&](size_t task, size_t worker) {
       const AttentionReduce& reduce = plan.reduces[task / heads];
       const size_t head = task % heads;
-      kernels_.reduce({.partials = partials.row(reduce.first_partial * heads + head),
-                       .stride = heads * partials.stride,
+      kernels_.reduce({.partials = plan.partials + (reduce.first_partial * heads + head) * (kv.d_head + 2),
+                       .stride = heads * (kv.d_head + 2),
                        .n_partials = reduce.n_partials,
                        .first_split = reduce.first_split,
                        .d_head = kv.d_head,
@@ -233,7 +235,8 @@ class CpuBackend final : public Backend {
   }
 
   size_t threads_for(size_t rows, size_t floats_per_row) const {
-    return std::clamp<size_t>(rows * floats_per_row / kFloatsPerThread, 1, std::min(rows, pool_.threads()));
+    return std::clamp<size_t>(rows * floats_per_row / kFloatsPerThread, 1,
+                              std::clamp<size_t>(rows, 1, pool_.threads()));
   }
 
   // Calls body(row) for every row, in contiguous parts.
@@ -300,7 +303,7 @@ class CpuBackend final : public Backend {
   }
 
   void attend_tile(ConstMat q, const KvView& kv, const AttentionPlan& plan, const AttentionItem& item,
-                   size_t kv_head, size_t tile, float scale, Mat partials, Mat out, size_t worker) {
+                   size_t kv_head, size_t tile, float scale, Mat out, size_t worker) {
     const size_t heads = q.cols / kv.d_head;
     const size_t group = heads / kv.n_kv_heads;
     const size_t first = tile * kAttendQueries;
@@ -310,7 +313,8 @@ class CpuBackend final : public Backend {
     task.runs = plan.runs + item.first_run;
     task.n_runs = item.n_runs;
     task.n_queries = std::min(kAttendQueries, item.n_rows * group - first);
-    task.partial_stride = heads * partials.stride;
+    task.partials = !item.whole;
+    task.partial_stride = heads * (kv.d_head + 2);
     task.scale = scale;
     task.scratch = attend_scratch(worker);
     for (size_t i = 0; i < task.n_queries; ++i) {
@@ -319,9 +323,8 @@ class CpuBackend final : public Backend {
       task.q[i] = q.row(row.row) + head * kv.d_head;
       task.begin[i] = row.begin;
       task.end[i] = row.end;
-      task.partials = row.partial != kWhole;
-      task.out[i] =
-          task.partials ? partials.row(row.partial * heads + head) : out.row(row.row) + head * kv.d_head;
+      task.out[i] = item.whole ? out.row(row.row) + head * kv.d_head
+                               : plan.partials + (row.first_partial * heads + head) * (kv.d_head + 2);
     }
     kernels_.attend(task);
   }

@@ -96,10 +96,6 @@ ScaleOffsets offsets_of(DType type) {
   }
 }
 
-bool has_minimum(DType type) {
-  return type == DType::Q4_1 || type == DType::Q4_K || type == DType::Q5_K;
-}
-
 void copy_half(std::byte* to, size_t c, const std::byte* from) {
   std::memcpy(to + 2 * c, from, 2);
 }
@@ -109,11 +105,11 @@ void copy_half(std::byte* to, size_t c, const std::byte* from) {
 void pack_scales(DType type, const std::byte* block, const BlockParts& parts, size_t c, std::byte* panel) {
   const ScaleOffsets at = offsets_of(type);
   copy_half(panel + at.d, c, type == DType::Q6_K ? block + 208 : block);
-  if (has_minimum(type)) copy_half(panel + at.dmin, c, block + 2);
+  if (info_of(type).minimum) copy_half(panel + at.dmin, c, block + 2);
   if (parts.elements == 32) return;
   for (size_t g = 0; g < 256 / parts.group; ++g) {
     panel[at.scales + 16 * g + c] = static_cast<std::byte>(parts.scales[g]);
-    if (has_minimum(type)) panel[at.minimums + 16 * g + c] = static_cast<std::byte>(parts.minimums[g]);
+    if (info_of(type).minimum) panel[at.minimums + 16 * g + c] = static_cast<std::byte>(parts.minimums[g]);
   }
 }
 
@@ -166,7 +162,7 @@ void decode_quantised(DType type, const std::byte* panel, size_t k, size_t c, fl
   for (size_t b = 0; b < k / info.block_elements; ++b) {
     const std::byte* block = panel + b * panel_block_bytes(type);
     const float d = half_at(block + at.d, c);
-    const float stored_minimum = has_minimum(type) ? half_at(block + at.dmin, c) : 0.0F;
+    const float stored_minimum = info_of(type).minimum ? half_at(block + at.dmin, c) : 0.0F;
     const float dmin = type == DType::Q4_1 ? -stored_minimum : stored_minimum;
     for (size_t i = 0; i < info.block_elements; ++i) {
       float scale = 1;
@@ -178,7 +174,7 @@ void decode_quantised(DType type, const std::byte* panel, size_t k, size_t c, fl
       }
       const int quant = get_quant(layout, block + i / 32 * layout.group_bytes, i % 32, c);
       const float scaled = d * scale * static_cast<float>(quant);
-      out[(b * info.block_elements + i) * step] = dmin != 0 ? scaled - dmin * minimum : scaled;
+      out[(b * info.block_elements + i) * step] = info.minimum ? scaled - dmin * minimum : scaled;
     }
   }
 }

@@ -17,7 +17,7 @@ std::optional<Tier> tier_from_name(std::string_view name);
 /// Why `tier` cannot run here ("this processor lacks avx512_vnni", "not built"), or nothing if it can.
 std::optional<std::string> missing_for(Tier tier);
 
-/// Every tier, and whether it can run: for doctor.
+/// The tiers that can run here, worst first.
 std::vector<Tier> available_tiers();
 
 /// `forced` (the value of HEADRACE_CPU, empty for none) or the best available tier. A tier that is unknown,

@@ -145,10 +145,13 @@ Partial read_partial(const float* at, size_t d) {
 
 }  // namespace
 
-void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale, Mat partials, Mat out) {
+void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale, Mat out) {
   const size_t d = kv.d_head;
   const size_t heads = q.cols / d;
   const size_t group = heads / kv.n_kv_heads;
+  const auto partial = [&](uint32_t index, size_t head) {
+    return plan.partials + (index * heads + head) * (d + 2);
+  };
   for (uint32_t i = 0; i < plan.n_items; ++i) {
     const AttentionItem& item = plan.items[i];
     for (uint32_t j = 0; j < item.n_rows; ++j) {
@@ -156,7 +159,7 @@ void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale
       const std::vector<Key> keys = visible_keys(plan, item, row);
       for (size_t h = 0; h < heads; ++h) {
         SplitFold fold;
-        uint32_t partial_index = row.partial;
+        uint32_t partial_index = row.first_partial;
         for (size_t at = 0; at < keys.size();) {
           const uint32_t split = keys[at].position / kSplitPositions;
           Partial state;
@@ -168,12 +171,12 @@ void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale
               block_keys.push_back(keys[at++]);
             add_block(q.row(row.row) + h * d, kv, h / group, scale, block_keys, state);
           }
-          if (row.partial == kWhole)
+          if (item.whole)
             fold.add(split, state);
           else
-            write_partial(state, partials.row(partial_index++ * heads + h));
+            write_partial(state, partial(partial_index++, h));
         }
-        if (row.partial == kWhole) fold.finish(out.row(row.row) + h * d);
+        if (item.whole) fold.finish(out.row(row.row) + h * d);
       }
     }
   }
@@ -182,8 +185,7 @@ void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale
     for (size_t h = 0; h < heads; ++h) {
       SplitFold fold;
       for (uint32_t j = 0; j < reduce.n_partials; ++j) {
-        fold.add(reduce.first_split + j,
-                 read_partial(partials.row((reduce.first_partial + j) * heads + h), d));
+        fold.add(reduce.first_split + j, read_partial(partial(reduce.first_partial + j, h), d));
       }
       fold.finish(out.row(reduce.row) + h * d);
     }

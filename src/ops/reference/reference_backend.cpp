@@ -25,10 +25,6 @@ float dot_float(const float* w, const float* x, size_t k) {
   return sum.total();
 }
 
-bool has_minimum(DType type) {
-  return type == DType::Q4_1 || type == DType::Q4_K || type == DType::Q5_K;
-}
-
 // One output of a linear with quantised weights: exact integers per block, one float addition per block.
 float dot_quantised(DType type, const std::byte* w, const int8_t* q, const float* scales, size_t k) {
   const DTypeInfo& info = info_of(type);
@@ -47,7 +43,7 @@ float dot_quantised(DType type, const std::byte* w, const int8_t* q, const float
       }
       const float scale = scales[i / info.block_elements];
       acc = std::fmaf(static_cast<float>(products), block.d * scale, acc);
-      if (has_minimum(type)) acc = std::fmaf(static_cast<float>(minimums), -(block.dmin * scale), acc);
+      if (info_of(type).minimum) acc = std::fmaf(static_cast<float>(minimums), -(block.dmin * scale), acc);
     }
     sum.add(acc);
   }
@@ -58,8 +54,12 @@ class ReferenceBackend final : public Backend {
  public:
   std::string name() const override { return "reference"; }
 
-  void upload(void* device, const void* host, size_t bytes) override { std::memcpy(device, host, bytes); }
-  void download(void* host, const void* device, size_t bytes) override { std::memcpy(host, device, bytes); }
+  void upload(void* device, const void* host, size_t bytes) override {
+    if (bytes > 0) std::memcpy(device, host, bytes);  // no bytes may come without an address
+  }
+  void download(void* host, const void* device, size_t bytes) override {
+    if (bytes > 0) std::memcpy(host, device, bytes);
+  }
   Status prepare(MemoryLedger&, const ScratchNeeds&) override { return {}; }
 
   size_t packed_bytes(DType type, uint32_t n, uint32_t k) const override { return n * *bytes_of(type, k); }
@@ -102,13 +102,12 @@ class ReferenceBackend final : public Backend {
       }
     }
   }
-  void store_kv(RopeStyle style, ConstMat angles, ConstMat k, ConstMat v, const KvSlot* slots,
+  void store_kv(ConstMat angles, const uint32_t* positions, ConstMat k, ConstMat v, const KvSlot* slots,
                 const KvView& kv) override {
-    reference::store_kv(style, angles, k, v, slots, kv);
+    reference::store_kv(angles, positions, k, v, slots, kv);
   }
-  void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale, Mat partials,
-              Mat out) override {
-    reference::attend(q, kv, plan, scale, partials, out);
+  void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale, Mat out) override {
+    reference::attend(q, kv, plan, scale, out);
   }
   void gated(Activation act, ConstMat gate, ConstMat up, Mat y) override {
     for (size_t r = 0; r < y.rows; ++r) {

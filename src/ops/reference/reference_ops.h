@@ -14,8 +14,8 @@ void log_sum_exp(ConstMat logits, double* out);
 void rope_angles(const uint32_t* positions, ConstVec frequencies, Mat angles);
 /// Turns one head in place; `angles` holds n cosines, then n sines.
 void rope_head(RopeStyle style, const float* angles, size_t n, float* x);
-void store_kv(RopeStyle style, ConstMat angles, ConstMat k, ConstMat v, const KvSlot* slots,
+void store_kv(ConstMat angles, const uint32_t* positions, ConstMat k, ConstMat v, const KvSlot* slots,
               const KvView& kv);
-void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale, Mat partials, Mat out);
+void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale, Mat out);
 
 }  // namespace headrace::reference

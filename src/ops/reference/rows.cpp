@@ -91,14 +91,14 @@ void rope_head(RopeStyle style, const float* angles, size_t n, float* x) {
   }
 }
 
-void store_kv(RopeStyle style, ConstMat angles, ConstMat k, ConstMat v, const KvSlot* slots,
+void store_kv(ConstMat angles, const uint32_t* /*positions*/, ConstMat k, ConstMat v, const KvSlot* slots,
               const KvView& kv) {
   std::vector<float> key(kv.d_head);
   for (size_t r = 0; r < k.rows; ++r) {
     std::byte* page = kv.pages + slots[r].page * kv.page_bytes;
     for (size_t h = 0; h < kv.n_kv_heads; ++h) {
       std::copy_n(k.row(r) + h * kv.d_head, kv.d_head, key.begin());
-      rope_head(style, angles.row(r), angles.cols / 2, key.data());
+      rope_head(kv.rope.style, angles.row(r), angles.cols / 2, key.data());
       for (size_t i = 0; i < kv.d_head; ++i) {
         put(kv.key_type, page + kv.key_offset, (h * kv.d_head + i) * kv.page_tokens + slots[r].slot, key[i]);
         put(kv.value_type, page + kv.value_offset, (h * kv.page_tokens + slots[r].slot) * kv.d_head + i,

@@ -32,7 +32,8 @@ void add_split_item(Plan& plan, const Layout& layout, std::span<const Visible> r
   AttentionItem item = {.first_run = static_cast<uint32_t>(plan.runs.size()),
                         .n_runs = 0,
                         .first_row = static_cast<uint32_t>(plan.item_rows.size()),
-                        .n_rows = 0};
+                        .n_rows = 0,
+                        .whole = false};
   for (size_t r = first; r < last; ++r) {
     const uint32_t begin = std::max(from, first_split(rows[r]));
     if (begin >= std::min(to, end_split(rows[r]))) continue;
@@ -101,7 +102,8 @@ KvView make_cache(Device& device, const AttentionShape& shape, const Layout& lay
                .value_type = shape.value_type,
                .n_kv_heads = shape.n_kv_heads,
                .d_head = shape.d_head,
-               .page_tokens = layout.page_tokens};
+               .page_tokens = layout.page_tokens,
+               .rope = {}};
   const size_t width = shape.kv_width();
   const size_t n = keys.size() / width;
   std::vector<KvSlot> slots;
@@ -111,18 +113,19 @@ KvView make_cache(Device& device, const AttentionShape& shape, const Layout& lay
   HEADRACE_CHECK(slots.size() == n);
   std::vector<float> angles(n * shape.d_head, 0.0F);  // cosines, then sines
   for (size_t r = 0; r < n; ++r) std::fill_n(angles.begin() + r * shape.d_head, shape.d_head / 2, 1.0F);
-  device.ops().store_kv(RopeStyle::halves, device.mat(angles, shape.d_head), device.mat(keys, width),
+  device.ops().store_kv(device.mat(angles, shape.d_head), nullptr, device.mat(keys, width),
                         device.mat(values, width), device.upload(slots), kv);
   return kv;
 }
 
-AttentionPlan Plan::upload(Device& device) const {
+AttentionPlan Plan::upload(Device& device, float* partials) const {
   return {.runs = device.upload(runs),
           .items = device.upload(items),
           .n_items = static_cast<uint32_t>(items.size()),
           .item_rows = device.upload(item_rows),
           .reduces = device.upload(reduces),
           .n_reduces = static_cast<uint32_t>(reduces.size()),
+          .partials = partials,
           .n_partials = n_partials};
 }
 
@@ -130,9 +133,10 @@ Plan whole_plan(const Layout& layout, std::span<const Visible> rows, uint32_t ro
   Plan plan;
   plan.runs = layout.runs;
   for (uint32_t r = 0; r < rows.size(); ++r) {
-    if (r % rows_per_item == 0) plan.items.push_back({0, static_cast<uint32_t>(plan.runs.size()), r, 0});
+    if (r % rows_per_item == 0)
+      plan.items.push_back({0, static_cast<uint32_t>(plan.runs.size()), r, 0, true});
     ++plan.items.back().n_rows;
-    plan.item_rows.push_back({r, rows[r].begin, rows[r].end, kWhole});
+    plan.item_rows.push_back({r, rows[r].begin, rows[r].end, 0});
   }
   return plan;
 }
@@ -169,7 +173,7 @@ std::vector<float> attend(Device& device, const AttentionShape& shape, const KvV
   const Mat out = device.mat(std::vector<float>(rows * shape.q_width(), 77.0F), shape.q_width(), 5);
   const Mat partials = device.mat(std::vector<float>(plan.n_partials * heads * (shape.d_head + 2), 77.0F),
                                   shape.d_head + 2, 1);
-  device.ops().attend(q, cache, plan.upload(device), shape.scale(), partials, out);
+  device.ops().attend(q, cache, plan.upload(device, partials.data), shape.scale(), out);
   return device.read(out);
 }
 

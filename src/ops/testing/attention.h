@@ -53,7 +53,8 @@ struct Plan {
   std::vector<AttentionReduce> reduces;
   uint32_t n_partials = 0;
 
-  AttentionPlan upload(Device& device) const;
+  /// `partials` is device memory for n_partials partial results of each head.
+  AttentionPlan upload(Device& device, float* partials) const;
 };
 
 /// Items of up to `rows_per_item` rows that hold all runs.
