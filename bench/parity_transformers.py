@@ -17,9 +17,11 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 NEAR_TIE = 1e-4
+# Both sides never take these, so that every prompt is compared over all its tokens.
+END_TOKENS = ["<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "</s>", "<eos>", "<end_of_turn>"]
 
 
-def reference(model, ids, count):
+def reference(model, ids, count, ends):
     """Greedy tokens and the gap between the two best logits at each of them."""
     tokens, gaps = [], []
     with torch.no_grad():
@@ -27,7 +29,9 @@ def reference(model, ids, count):
         for _ in range(count):
             out = model(inputs, past_key_values=past, use_cache=True)
             past = out.past_key_values
-            best = out.logits[0, -1].topk(2)
+            logits = out.logits[0, -1]
+            logits[ends] = float("-inf")
+            best = logits.topk(2)
             tokens.append(int(best.indices[0]))
             gaps.append(float(best.values[0] - best.values[1]))
             inputs = torch.tensor([[tokens[-1]]])
@@ -35,7 +39,7 @@ def reference(model, ids, count):
 
 
 def ours(program, model, prompt, count):
-    command = [program, "run", "-m", model, "-p", prompt, "--no-escape", "--raw", "-n", str(count), "--temp", "0",
+    command = [program, "run", "-m", model, "-p", prompt, "--no-escape", "--raw", "-n", str(count), "--temp", "0", "--ignore-eos",
                "--activations", "f32", "-ctk", "f32", "-ctv", "f32", "-c", "4096", "--json", "--quiet"]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
@@ -59,6 +63,8 @@ def main():
     model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32, attn_implementation="eager")
     model.eval()
 
+    vocabulary = tokenizer.get_vocab()
+    ends = [vocabulary[token] for token in END_TOKENS if token in vocabulary and not (token == "</s>" and "<eos>" in vocabulary)]
     differ = ties = other_ids = compared = 0
     with open(args.prompts, encoding="utf-8") as lines:
         for number, line in zip(range(args.prompts_count), lines):
@@ -67,7 +73,7 @@ def main():
             theirs = tokenizer(prompt)["input_ids"]
             # The conversion of a GGUF tokenizer may drop BOS; the tokens after it must agree.
             other_ids += ids[-len(theirs):] != theirs
-            expected, gaps = reference(model, ids, args.tokens)
+            expected, gaps = reference(model, ids, args.tokens, ends)
             found = ours(args.headrace, args.model, prompt, args.tokens)["tokens"]
             compared += len(found)
             first = next((i for i, (a, b) in enumerate(zip(found, expected)) if a != b), None)
