@@ -30,9 +30,9 @@ test: configure  ## build everything and run the fast tests
 	@tools/check-structure
 	@ctest --test-dir $(BUILD) -j $(JOBS) -L fast --output-on-failure --no-tests=error
 
-test-long: configure ## the tests under the long labels too
-	@cmake --build $(BUILD) -j $(JOBS)
-	@ctest --test-dir $(BUILD) -j $(JOBS) -L long --output-on-failure --no-tests=error
+test-long:       ## the tests again under each sanitizer
+	@$(MAKE) test PRESET=asan
+	@$(MAKE) test PRESET=tsan
 
 bench: build     ## measure this machine; see bench/README.md
 	@bench/run

@@ -11,7 +11,6 @@ Result<PagePool> PagePool::create(Backend& backend, MemoryLedger& ledger, size_t
     return make_error(Errc::out_of_budget, "{}: {} pages of {} bytes overflow", what, n_pages, page_bytes);
   PagePool pool;
   HEADRACE_TRY(pool.buffer_, backend.allocate(ledger, MemoryUse::kv, *bytes, what, hint));
-  pool.page_bytes_ = page_bytes;
   pool.references_.resize(n_pages);
   pool.generations_.resize(n_pages);
   for (uint32_t page = n_pages; page > 0; --page) pool.free_.push_back(page - 1);

@@ -25,16 +25,12 @@ class PagePool {
   void release(PageId page);
 
   uint32_t free_pages() const { return static_cast<uint32_t>(free_.size()); }
-  uint32_t total_pages() const { return static_cast<uint32_t>(references_.size()); }
-  uint32_t references(PageId page) const { return references_[page]; }
   /// Counts how often a page was freed: a stale reference to it can be told from a fresh one.
   uint32_t generation(PageId page) const { return generations_[page]; }
   std::byte* data() const { return buffer_.data(); }
-  size_t page_bytes() const { return page_bytes_; }
 
  private:
   DeviceBuffer buffer_;
-  size_t page_bytes_ = 0;
   std::vector<PageId> free_;  // the next page to hand out is at the back
   std::vector<uint32_t> references_;
   std::vector<uint32_t> generations_;

@@ -58,7 +58,6 @@ class EngineImpl final : public Engine {
   const Model& model() const override { return *model_; }
   const Backend& backend() const override { return *backend_; }
   uint32_t context() const override { return options_.context; }
-  const EngineStats& stats() const override { return stats_; }
   bool idle() const override { return waiting_.empty() && running_.empty(); }
 
   Result<RequestId> submit(Request request) override;
@@ -96,7 +95,6 @@ class EngineImpl final : public Engine {
   Mat hidden_;
   Mat logits_;
   size_t workspace_floats_ = 0;
-  EngineStats stats_;
   RequestId next_id_ = 1;
   std::deque<Running> waiting_;
   std::vector<Running> running_;
@@ -270,8 +268,6 @@ void EngineImpl::run_rows() {
   backend_->use_threads(n > running_.size() ? options_.batch_threads : options_.decode_threads);
   Workspace workspace(activations_.as<float>(), workspace_floats_);
   model_->forward(ops_, step, workspace, hidden_.top(outputs_.size()));
-  ++stats_.steps;
-  stats_.rows += n;
 }
 
 void EngineImpl::read_outputs(std::vector<Event>& events) {
@@ -295,8 +291,13 @@ void EngineImpl::read_tile(std::span<const Output> tile, std::vector<Event>& eve
     ops_.argmax(logits_.top(tile.size()), device);
     backend_->download(best, device, tile.size() * sizeof(int32_t));
   } else {
-    ops_.log_sum_exp(logits_.top(tile.size()), answers_.as<double>());
-    backend_->download(sums, answers_.data(), tile.size() * sizeof(double));
+    const auto wants_sum = [&](const Output& o) {
+      return o.score || running_[o.running].request.sampling.logprobs;
+    };
+    if (std::ranges::any_of(tile, wants_sum)) {
+      ops_.log_sum_exp(logits_.top(tile.size()), answers_.as<double>());
+      backend_->download(sums, answers_.data(), tile.size() * sizeof(double));
+    }
     host_logits_.resize(kLogitRows * logits_.cols);
     backend_->download(host_logits_.data(), logits_.data, tile.size() * logits_.cols * sizeof(float));
   }

@@ -55,11 +55,6 @@ struct Event {
   FinishReason finished = FinishReason::none;
 };
 
-struct EngineStats {
-  uint64_t steps = 0;
-  uint64_t rows = 0;
-};
-
 /// Not thread-safe: one thread submits and steps.
 class Engine {
  public:
@@ -74,7 +69,6 @@ class Engine {
   virtual const Backend& backend() const = 0;
   /// Tokens that a sequence may hold.
   virtual uint32_t context() const = 0;
-  virtual const EngineStats& stats() const = 0;
 
   /// Queues a request. Fails with out_of_budget if the prompt doesn't fit the context (both numbers are in
   /// the message), usage for an empty prompt, a token beyond the vocabulary or bad sampling parameters.

@@ -26,8 +26,7 @@ struct SinCos {
   double sin;
   double cos;
 };
-/// Error below 1e-15 for |x| < 2^22, beyond any position times frequency that a context holds; below 1e-8 up
-/// to 2^26.
+/// Error below 1e-15 for |x| < 2^22, so for contexts of up to 4 million tokens; below 1e-8 up to 2^26.
 SinCos sincos_f64(double x);
 
 }  // namespace headrace
