@@ -81,7 +81,7 @@ Status bench(const char* path, size_t threads, int repetitions) {
   HEADRACE_TRY(const cpu::Tier tier,
                cpu::choose_tier(std::getenv("HEADRACE_CPU") == nullptr ? "" : std::getenv("HEADRACE_CPU")));
   auto backend = make_cpu_backend(tier, threads);
-  HEADRACE_TRY(const GgufFile file, GgufFile::open(path));
+  HEADRACE_TRY(const ModelFile file, ModelFile::open(path));
   HEADRACE_TRY(auto model, load_model(file, *backend, ledger));
   const ModelInfo info = model->info();
   HEADRACE_TRY(auto engine, Engine::create(std::move(backend), std::move(model), ledger, {.context = 1024}));

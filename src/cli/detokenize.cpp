@@ -68,8 +68,8 @@ Status detokenize(const DetokenizeFlags& flags) {
   if (flags.model.quiet) spdlog::set_level(spdlog::level::err);
   HEADRACE_TRY(const std::string text, read_input(flags.text));
   HEADRACE_TRY(std::vector<TokenId> ids, ids_of(text));
-  HEADRACE_TRY(const GgufFile file, open_model_file(flags.model));
-  HEADRACE_TRY(const Tokenizer tokenizer, load_tokenizer(file));
+  HEADRACE_TRY(const ModelFile file, open_model_file(flags.model));
+  HEADRACE_TRY(const Tokenizer tokenizer, load_tokenizer(*file.gguf()));
   HEADRACE_RETURN_IF_ERROR(check_ids(tokenizer, ids));
   if (flags.no_bos && adds_bos(tokenizer) && !ids.empty() && ids.front() == tokenizer.bos())
     ids.erase(ids.begin());

@@ -31,7 +31,7 @@ std::string text_key(const GgufFile& file, std::string_view key) {
 // Tensors of each type, in the order of DType.
 Json count_types(const GgufFile& file) {
   std::array<uint64_t, kDTypes> counts{};
-  for (const GgufTensor& tensor : file.tensors()) ++counts[static_cast<size_t>(tensor.type)];
+  for (const FileTensor& tensor : file.tensors()) ++counts[static_cast<size_t>(tensor.type)];
   Json types = Json::object();
   for (size_t i = 0; i < kDTypes; ++i) {
     if (counts[i] > 0) types[std::string(name_of(static_cast<DType>(i)))] = counts[i];
@@ -41,7 +41,7 @@ Json count_types(const GgufFile& file) {
 
 uint64_t count_parameters(const GgufFile& file) {
   uint64_t parameters = 0;
-  for (const GgufTensor& tensor : file.tensors()) parameters += tensor.rows() * tensor.row_elements();
+  for (const FileTensor& tensor : file.tensors()) parameters += tensor.rows() * tensor.row_elements();
   return parameters;
 }
 
@@ -71,8 +71,9 @@ void add_tokenizer_facts(const GgufFile& file, Json& facts) {
   if (!tokenizer) facts["tokenizer_error"] = tokenizer.error().message;
 }
 
-Json facts_of(const GgufFile& file) {
-  const Result<ModelInfo> info = describe_model(file);
+Json facts_of(const ModelFile& model) {
+  const Result<ModelInfo> info = describe_model(model);
+  const GgufFile& file = *model.gguf();
   Json facts = {{"file", printable(file.name(), kMaxNameBytes)},
                 {"name", text_key(file, "general.name")},
                 {"architecture", text_key(file, "general.architecture")},
@@ -107,7 +108,7 @@ std::string readable(const std::string& key, const Json& value) {
 
 Status info(const InfoFlags& flags) {
   if (flags.model.quiet) spdlog::set_level(spdlog::level::err);
-  HEADRACE_TRY(const GgufFile file, open_model_file(flags.model));
+  HEADRACE_TRY(const ModelFile file, open_model_file(flags.model));
   Json facts = facts_of(file);
   std::string lines;
   for (const auto& [key, value] : facts.items()) {
@@ -117,7 +118,7 @@ Status info(const InfoFlags& flags) {
   if (flags.metadata) {
     Json metadata = Json::object();
     lines += "\n";
-    for (const GgufEntry& entry : file.metadata()) {
+    for (const GgufEntry& entry : file.gguf()->metadata()) {
       const std::string key = printable(entry.key, kMaxNameBytes);
       metadata[key] = entry.value.text();
       lines += fmt::format("{} ({}) = {}\n", key, entry.value.type_text(), entry.value.text());

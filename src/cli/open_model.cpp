@@ -25,7 +25,7 @@ Status stop_if_interrupted() {
 }
 
 // A token beyond the embedding table could be encoded but never computed.
-Status check_vocabulary(const GgufFile& file, const Tokenizer& tokenizer, const ModelInfo& info) {
+Status check_vocabulary(const ModelFile& file, const Tokenizer& tokenizer, const ModelInfo& info) {
   if (tokenizer.vocab_size() <= info.vocab_size) return {};
   return make_error(Errc::bad_model,
                     "{}: tokenizer.ggml.tokens has {} entries, tensor token_embd.weight only {} rows",
@@ -53,9 +53,10 @@ Result<cpu::Tier> chosen_tier() {
   return tier;
 }
 
-Result<GgufFile> open_model_file(const ModelFlags& flags) {
+Result<ModelFile> open_model_file(const ModelFlags& flags) {
   HEADRACE_TRY(const std::filesystem::path path, find_model(flags.model));
-  return GgufFile::open(path);
+  HEADRACE_TRY(GgufFile gguf, GgufFile::open(path));
+  return ModelFile(std::move(gguf));
 }
 
 bool adds_bos(const Tokenizer& tokenizer) {
@@ -67,9 +68,9 @@ Result<OpenModel> open_model(const ModelFlags& flags, const EngineFlags& engine_
   const Clock::time_point begin = Clock::now();
   auto ledger = std::make_unique<MemoryLedger>(std::min(engine_flags.memory, available_memory_bytes()));
   HEADRACE_TRY(const cpu::Tier tier, chosen_tier());
-  HEADRACE_TRY(const GgufFile file, open_model_file(flags));
+  HEADRACE_TRY(const ModelFile file, open_model_file(flags));
   HEADRACE_TRY(const ModelInfo info, describe_model(file));
-  HEADRACE_TRY(Tokenizer tokenizer, load_tokenizer(file));
+  HEADRACE_TRY(Tokenizer tokenizer, load_tokenizer(*file.gguf()));
   HEADRACE_RETURN_IF_ERROR(check_vocabulary(file, tokenizer, info));
   HEADRACE_RETURN_IF_ERROR(stop_if_interrupted());
   if (engine_flags.context > info.context_length) {

@@ -9,7 +9,7 @@
 #include "core/memory_ledger.h"
 #include "core/result.h"
 #include "engine/engine.h"
-#include "formats/gguf.h"
+#include "formats/model_file.h"
 #include "ops/cpu/tier.h"
 #include "text/tokenizer.h"
 
@@ -19,7 +19,7 @@ namespace headrace::cli {
 Result<cpu::Tier> chosen_tier();
 
 /// The file that -m means, opened and checked, without its weights.
-Result<GgufFile> open_model_file(const ModelFlags& flags);
+Result<ModelFile> open_model_file(const ModelFlags& flags);
 
 /// Whether this model's texts begin with a token for their beginning.
 bool adds_bos(const Tokenizer& tokenizer);

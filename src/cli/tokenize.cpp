@@ -25,8 +25,8 @@ Status tokenize(const TokenizeFlags& flags) {
   if (flags.model.quiet) spdlog::set_level(spdlog::level::err);
   HEADRACE_TRY(const std::string text, read_input(flags.text));
   warn_unless_utf8(text);
-  HEADRACE_TRY(const GgufFile file, open_model_file(flags.model));
-  HEADRACE_TRY(const Tokenizer tokenizer, load_tokenizer(file));
+  HEADRACE_TRY(const ModelFile file, open_model_file(flags.model));
+  HEADRACE_TRY(const Tokenizer tokenizer, load_tokenizer(*file.gguf()));
   const std::vector<TokenId> ids =
       tokenizer.encode(text, {.special = !flags.no_special, .bos = !flags.no_bos});
   if (flags.json) return write_out(Json{{"ids", ids}}.dump() + "\n");

@@ -39,7 +39,7 @@ bool same_bits(const Answer& a, const Answer& b) {
 struct World {
   std::string bytes;
   MemoryLedger ledger{uint64_t{1} << 32};
-  GgufFile file;
+  ModelFile file;
   std::unique_ptr<Engine> engine;
 
   World(std::string model, std::unique_ptr<Backend> backend, EngineOptions options)
@@ -239,7 +239,7 @@ TEST_F(EngineTest, MoreRequestsThanSequencesWaitTheirTurn) {
 TEST(Engine, AContextBeyondMemoryIsRefusedWithBytesNeededAndFree) {
   const std::string bytes = tiny_bytes(Family::llama, DType::F32);
   MemoryLedger ledger(4 << 20);
-  const GgufFile file = GgufFile::parse("tiny", testing::as_bytes(bytes)).value();
+  const ModelFile file = GgufFile::parse("tiny", testing::as_bytes(bytes)).value();
   auto backend = best_cpu();
   auto model = load_model(file, *backend, ledger).value();
   EngineOptions wanted = options(64);
@@ -252,7 +252,7 @@ TEST(Engine, AContextBeyondMemoryIsRefusedWithBytesNeededAndFree) {
 
 TEST(Engine, AnAutomaticContextLeavesRoomForEverythingElse) {
   const std::string bytes = tiny_bytes(Family::llama, DType::F32);
-  const GgufFile file = GgufFile::parse("tiny", testing::as_bytes(bytes)).value();
+  const ModelFile file = GgufFile::parse("tiny", testing::as_bytes(bytes)).value();
   MemoryLedger ledger(8 << 20);
   auto backend = best_cpu();
   auto model = load_model(file, *backend, ledger).value();
@@ -277,7 +277,7 @@ TEST(Engine, ClosingGivesBackEveryByte) {
   MemoryLedger ledger(uint64_t{1} << 30);
   {
     const std::string bytes = tiny_bytes(Family::llama, DType::F32);
-    const GgufFile file = GgufFile::parse("tiny", testing::as_bytes(bytes)).value();
+    const ModelFile file = GgufFile::parse("tiny", testing::as_bytes(bytes)).value();
     auto backend = best_cpu();
     auto model = load_model(file, *backend, ledger).value();
     const auto engine = Engine::create(std::move(backend), std::move(model), ledger, options(64)).value();
@@ -288,7 +288,7 @@ TEST(Engine, ClosingGivesBackEveryByte) {
 
 TEST(Generate, AStopStringEndsTheTextBeforeItAndAcrossTokens) {
   World world(tiny_bytes(Family::llama, DType::F32), best_cpu(), options(64));
-  const Tokenizer tokenizer = load_tokenizer(world.file).value();
+  const Tokenizer tokenizer = load_tokenizer(*world.file.gguf()).value();
   GenerateOptions go;
   go.max_new_tokens = 60;
   go.sampling.seed = 3;

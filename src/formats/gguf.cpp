@@ -27,12 +27,6 @@ std::string found_text(const GgufValue& value) {
 
 }  // namespace
 
-std::string shape_text(const GgufTensor& tensor) {
-  std::string out;
-  for (uint32_t d = 0; d < tensor.n_dims; ++d) out += fmt::format("{}{}", d == 0 ? "" : ", ", tensor.dims[d]);
-  return '[' + out + ']';
-}
-
 Result<GgufFile> GgufFile::open(const std::filesystem::path& path) {
   HEADRACE_TRY(MappedFile map, MappedFile::open(path));
   HEADRACE_TRY(GgufFile file,
@@ -61,8 +55,8 @@ const GgufValue* GgufFile::find(std::string_view key) const {
   return entry == nullptr ? nullptr : &entry->value;
 }
 
-const GgufTensor* GgufFile::find_tensor(std::string_view name) const {
-  return find_sorted(tensors_, by_name_, name, [](const GgufTensor& item) { return item.name; });
+const FileTensor* GgufFile::find_tensor(std::string_view name) const {
+  return find_sorted(tensors_, by_name_, name, [](const FileTensor& item) { return item.name; });
 }
 
 Result<GgufValue> GgufFile::required(std::string_view key) const {
@@ -154,7 +148,7 @@ Result<bool> GgufFile::boolean_or(std::string_view key, bool otherwise) const {
   return boolean(key);
 }
 
-void GgufFile::drop(const GgufTensor& tensor) const {
+void GgufFile::drop(const FileTensor& tensor) const {
   if (map_) map_->drop(tensor.offset, tensor.data.size());
 }
 

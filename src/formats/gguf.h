@@ -4,7 +4,6 @@
 // names are unique and every tensor lies inside the file, aligned, apart from all others.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -16,27 +15,10 @@
 
 #include "core/file.h"
 #include "core/result.h"
+#include "formats/file_tensor.h"
 #include "formats/gguf_value.h"
-#include "tensor/dtype.h"
 
 namespace headrace {
-
-inline constexpr uint32_t kMaxGgufDims = 4;
-
-struct GgufTensor {
-  std::string_view name;
-  DType type;
-  uint32_t n_dims;                          // 1 to 4
-  std::array<uint64_t, kMaxGgufDims> dims;  // dims[0] runs fastest: the length K of a row; 1 beyond n_dims
-  std::span<const std::byte> data;          // bytes_of(type, all elements) bytes
-  uint64_t offset;                          // of data, in bytes from the beginning of the file
-
-  uint64_t row_elements() const { return dims[0]; }
-  uint64_t rows() const { return dims[1] * dims[2] * dims[3]; }
-};
-
-/// "[576, 49152]", in the file's order.
-std::string shape_text(const GgufTensor& tensor);
 
 struct GgufEntry {
   std::string_view key;
@@ -58,11 +40,11 @@ class GgufFile {
 
   /// In the file's order.
   const std::vector<GgufEntry>& metadata() const { return entries_; }
-  const std::vector<GgufTensor>& tensors() const { return tensors_; }
+  const std::vector<FileTensor>& tensors() const { return tensors_; }
 
   /// nullptr if there is none of that name.
   const GgufValue* find(std::string_view key) const;
-  const GgufTensor* find_tensor(std::string_view name) const;
+  const FileTensor* find_tensor(std::string_view name) const;
   bool has(std::string_view key) const { return find(key) != nullptr; }
 
   // The value of a key. Fails with bad_model if the key is missing or its value is of another kind. Strings
@@ -82,7 +64,7 @@ class GgufFile {
   Result<bool> boolean_or(std::string_view key, bool otherwise) const;
 
   /// Tells the system that this tensor's bytes will not be read again soon. Nothing happens for parse().
-  void drop(const GgufTensor& tensor) const;
+  void drop(const FileTensor& tensor) const;
 
  private:
   GgufFile() = default;
@@ -94,7 +76,7 @@ class GgufFile {
   uint64_t file_bytes_ = 0;
   uint32_t version_ = 0;
   std::vector<GgufEntry> entries_;
-  std::vector<GgufTensor> tensors_;
+  std::vector<FileTensor> tensors_;
   std::vector<uint32_t> by_key_;
   std::vector<uint32_t> by_name_;
 };

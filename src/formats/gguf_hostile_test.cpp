@@ -262,7 +262,7 @@ uint64_t touch_everything(const GgufFile& file) {
     if (const auto ints = file.ints(entry.key)) sum += ints->size();
     if (const auto floats = file.floats(entry.key)) sum += floats->size();
   }
-  for (const GgufTensor& tensor : file.tensors()) {
+  for (const FileTensor& tensor : file.tensors()) {
     for (const std::byte byte : tensor.data) sum += std::to_integer<uint64_t>(byte);
     sum += file.find_tensor(tensor.name) == &tensor ? 1 : 0;
   }

@@ -9,7 +9,7 @@
 namespace headrace {
 namespace {
 
-std::optional<uint64_t> elements_of(const GgufTensor& tensor) {
+std::optional<uint64_t> elements_of(const FileTensor& tensor) {
   std::optional<uint64_t> elements = 1;
   for (const uint64_t dim : tensor.dims) {
     if (elements) elements = checked_mul(*elements, dim);
@@ -17,7 +17,7 @@ std::optional<uint64_t> elements_of(const GgufTensor& tensor) {
   return elements;
 }
 
-Status place(std::span<const std::byte> file, uint64_t data_begin, uint64_t alignment, GgufTensor& tensor) {
+Status place(std::span<const std::byte> file, uint64_t data_begin, uint64_t alignment, FileTensor& tensor) {
   const DTypeInfo& info = info_of(tensor.type);
   const std::optional<uint64_t> elements = elements_of(tensor);
   if (!elements) return make_error(Errc::bad_model, "shape {}: 2^64 elements or more", shape_text(tensor));
@@ -46,8 +46,8 @@ Status place(std::span<const std::byte> file, uint64_t data_begin, uint64_t alig
 }  // namespace
 
 Status place_tensors(std::span<const std::byte> file, uint64_t data_begin, uint64_t alignment,
-                     std::vector<GgufTensor>& tensors) {
-  for (GgufTensor& tensor : tensors) {
+                     std::vector<FileTensor>& tensors) {
+  for (FileTensor& tensor : tensors) {
     if (Status placed = place(file, data_begin, alignment, tensor); !placed) {
       return std::move(placed).error().in(fmt::format("tensor {}", printable(tensor.name)));
     }
@@ -55,13 +55,13 @@ Status place_tensors(std::span<const std::byte> file, uint64_t data_begin, uint6
   return {};
 }
 
-Status check_overlaps(const std::vector<GgufTensor>& tensors) {
-  std::vector<const GgufTensor*> order;
-  for (const GgufTensor& tensor : tensors) order.push_back(&tensor);
-  std::ranges::sort(order, {}, &GgufTensor::offset);
+Status check_overlaps(const std::vector<FileTensor>& tensors) {
+  std::vector<const FileTensor*> order;
+  for (const FileTensor& tensor : tensors) order.push_back(&tensor);
+  std::ranges::sort(order, {}, &FileTensor::offset);
   for (size_t i = 1; i < order.size(); ++i) {
-    const GgufTensor& before = *order[i - 1];
-    const GgufTensor& after = *order[i];
+    const FileTensor& before = *order[i - 1];
+    const FileTensor& after = *order[i];
     if (before.offset + before.data.size() > after.offset) {
       return make_error(Errc::bad_model, "tensors {} and {} overlap at byte {}", printable(before.name),
                         printable(after.name), after.offset);

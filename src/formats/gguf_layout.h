@@ -15,9 +15,9 @@ namespace headrace {
 /// and sets its data. Fails with bad_model where a shape overflows or has no whole blocks, an offset is not
 /// aligned, or an extent does not lie inside the file.
 Status place_tensors(std::span<const std::byte> file, uint64_t data_begin, uint64_t alignment,
-                     std::vector<GgufTensor>& tensors);
+                     std::vector<FileTensor>& tensors);
 
 /// Fails with bad_model if two placed tensors share a byte.
-Status check_overlaps(const std::vector<GgufTensor>& tensors);
+Status check_overlaps(const std::vector<FileTensor>& tensors);
 
 }  // namespace headrace

@@ -97,7 +97,7 @@ class Parser {
   Result<GgufValue> read_value();
   Result<GgufType> read_type(std::string_view what);
   Status skip_elements(GgufType type, uint64_t count);
-  Status read_dims(GgufTensor& tensor);
+  Status read_dims(FileTensor& tensor);
 
   size_t left() const { return bytes_.size() - at_; }
   Error truncated(uint64_t needed) const;
@@ -275,7 +275,7 @@ Status Parser::check_keys() {
 Status Parser::read_tensors() {
   for (uint64_t i = 0; i < n_tensors_; ++i) {
     begin("tensor", i);
-    GgufTensor tensor{};
+    FileTensor tensor{};
     HEADRACE_TRY(tensor.name, take_string("the name", kMaxNameBytes));
     name_ = tensor.name;
     HEADRACE_RETURN_IF_ERROR(read_dims(tensor));
@@ -289,10 +289,10 @@ Status Parser::read_tensors() {
   return {};
 }
 
-Status Parser::read_dims(GgufTensor& tensor) {
+Status Parser::read_dims(FileTensor& tensor) {
   HEADRACE_TRY(tensor.n_dims, take_number<uint32_t>());
-  if (tensor.n_dims == 0 || tensor.n_dims > kMaxGgufDims) {
-    return refuse(Errc::bad_model, "has {} dimensions, expected 1 to {}", tensor.n_dims, kMaxGgufDims);
+  if (tensor.n_dims == 0 || tensor.n_dims > kMaxTensorDims) {
+    return refuse(Errc::bad_model, "has {} dimensions, expected 1 to {}", tensor.n_dims, kMaxTensorDims);
   }
   tensor.dims.fill(1);
   for (uint32_t d = 0; d < tensor.n_dims; ++d) {
@@ -303,7 +303,7 @@ Status Parser::read_dims(GgufTensor& tensor) {
 }
 
 Status Parser::check_names() {
-  const auto name_of_tensor = [](const GgufTensor& tensor) { return tensor.name; };
+  const auto name_of_tensor = [](const FileTensor& tensor) { return tensor.name; };
   HEADRACE_TRY(contents_.by_name, order_by_name(contents_.tensors, name_of_tensor, tensor_label));
   return {};
 }

@@ -26,7 +26,7 @@ inline constexpr uint64_t kDefaultAlignment = 32;
 struct GgufContents {
   uint32_t version = 0;
   std::vector<GgufEntry> entries;   // in the file's order
-  std::vector<GgufTensor> tensors;  // in the file's order
+  std::vector<FileTensor> tensors;  // in the file's order
   std::vector<uint32_t> by_key;     // indices of entries, sorted by key
   std::vector<uint32_t> by_name;    // indices of tensors, sorted by name
 };

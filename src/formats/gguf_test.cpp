@@ -30,7 +30,7 @@ void expect_error(const Result<T>& result, std::string_view part) {
   EXPECT_NE(result.error().message.find(part), std::string::npos) << result.error().message;
 }
 
-std::vector<float> floats_of(const GgufTensor& tensor) {
+std::vector<float> floats_of(const FileTensor& tensor) {
   std::vector<float> out(tensor.data.size() / sizeof(float));
   std::memcpy(out.data(), tensor.data.data(), tensor.data.size());
   return out;
@@ -135,7 +135,7 @@ TEST(Gguf, TensorsOfEveryTypeComeBackWithShapeAndBytes) {
         GgufWriter().tensor("first", {1}, {1.5f}).tensor("w", type, {k, 3}, data).bytes();
     const GgufFile file = parsed(bytes);
     ASSERT_EQ(file.tensors().size(), 2u);
-    const GgufTensor* tensor = file.find_tensor("w");
+    const FileTensor* tensor = file.find_tensor("w");
     ASSERT_NE(tensor, nullptr);
     EXPECT_EQ(tensor->type, type);
     EXPECT_EQ(tensor->n_dims, 2u);
@@ -311,7 +311,7 @@ TEST(Gguf, LookupFindsEachOfManyKeysAndTensors) {
   const GgufFile file = parsed(bytes);
   for (uint32_t i = 0; i < 3000; ++i) {
     ASSERT_EQ(*file.uint(fmt::format("key.{}", i * 7919 % 3000)), i);
-    const GgufTensor* tensor = file.find_tensor(fmt::format("tensor.{}", i * 7919 % 3000));
+    const FileTensor* tensor = file.find_tensor(fmt::format("tensor.{}", i * 7919 % 3000));
     ASSERT_NE(tensor, nullptr);
     ASSERT_EQ(floats_of(*tensor)[0], static_cast<float>(i));
   }

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/file.h"
 #include "models/weight_loader.h"
 
 namespace headrace {
@@ -52,7 +53,7 @@ class Gemma3 final : public Model {
       op.rms_norm(k.split(cfg_.d_head), w.k_norm, cfg_.norm_eps, k.split(cfg_.d_head));
       op.rope(cfg_.rope.style, angles[w.group], cfg_.d_head, q);
       op.store_kv(angles[w.group], step.positions, k, v, group.slots, kv);
-      op.attend(q, kv, group.plan, cfg_.attention_scale, attended);
+      op.attend(q, kv, group.plan, cfg_.score_scale, attended);
       op.linear(attended, {{&w.out, h}});
       op.rms_norm(h, w.post_attn_norm, cfg_.norm_eps, h);
       op.add(x, h);
@@ -73,26 +74,26 @@ class Gemma3 final : public Model {
     op.linear(hidden, {{&output_, logits}});
   }
 
-  Status load(const GgufFile& file, WeightLoader& weights, Gemma3Config config) {
+  Status load(const Checkpoint& checkpoint, WeightLoader& weights, Gemma3Config config) {
     cfg_ = std::move(config);
-    info_ = model_info(file, "gemma3", cfg_);
+    info_ = model_info(checkpoint, cfg_);
     embedding_scale_ = std::sqrt(static_cast<float>(cfg_.d_model));
     groups_ = {{"full", 0, cfg_.n_kv_heads, cfg_.d_head, 0},
                {"window", 0, cfg_.n_kv_heads, cfg_.d_head, cfg_.window}};
 
     HEADRACE_TRY(embeddings_,
                  weights.linear("token_embd.weight", cfg_.vocab_size, cfg_.d_model, Split::none));
-    HEADRACE_TRY(const std::vector<float> full, checked_frequencies(file, cfg_.rope));
-    HEADRACE_TRY(const std::vector<float> window, checked_frequencies(file, cfg_.window_rope));
+    HEADRACE_TRY(const std::vector<float> full, checked_frequencies(checkpoint, cfg_.rope));
+    HEADRACE_TRY(const std::vector<float> window, checked_frequencies(checkpoint, cfg_.window_rope));
     frequencies_[kFull] = weights.constant(full);
     frequencies_[kWindow] = weights.constant(window);
     for (uint32_t l = 0; l < cfg_.n_layers; ++l) {
       HEADRACE_TRY(Gemma3Layer layer, load_layer(weights, fmt::format("blk.{}.", l)));
-      layer.group = cfg_.is_global(l) ? kFull : kWindow;
+      layer.group = cfg_.full_layers[l] ? kFull : kWindow;
       layer.index_in_group = groups_[layer.group].n_layers++;
       layers_.push_back(layer);
     }
-    HEADRACE_TRY(final_norm_, weights.vector("output_norm.weight", cfg_.d_model));
+    HEADRACE_TRY(final_norm_, weights.norm("output_norm.weight", cfg_.d_model));
     output_ = embeddings_;
     if (!info_.tied_output) {
       HEADRACE_TRY(output_, weights.linear("output.weight", cfg_.vocab_size, cfg_.d_model, Split::columns));
@@ -109,7 +110,7 @@ class Gemma3 final : public Model {
     const auto linear = [&](const char* name, uint64_t n, uint64_t k, Split split) {
       return weights.linear(prefix + name, n, k, split);
     };
-    const auto norm = [&](const char* name, uint64_t n) { return weights.vector(prefix + name, n); };
+    const auto norm = [&](const char* name, uint64_t n) { return weights.norm(prefix + name, n); };
     HEADRACE_TRY(w.attn_norm, norm("attn_norm.weight", cfg_.d_model));
     HEADRACE_TRY(w.q, linear("attn_q.weight", cfg_.q_width(), cfg_.d_model, Split::columns));
     HEADRACE_TRY(w.k, linear("attn_k.weight", cfg_.kv_width(), cfg_.d_model, Split::columns));
@@ -136,42 +137,92 @@ class Gemma3 final : public Model {
   std::vector<Gemma3Layer> layers_;
 };
 
+// Which layers see everything: listed, or each pattern-th.
+Result<std::vector<bool>> read_full_layers(const Checkpoint& checkpoint, uint32_t n_layers) {
+  constexpr std::string_view kTypes = "attention.layer_types";
+  constexpr std::string_view kPattern = "attention.sliding_window_pattern";
+  std::vector<bool> full;
+  if (checkpoint.has(kTypes)) {
+    HEADRACE_TRY(const std::vector<std::string> types, checkpoint.strings(kTypes));
+    for (const std::string& type : types) {
+      if (type != "full_attention" && type != "sliding_attention") {
+        return make_error(Errc::unsupported, "{}: {}: '{}' is not supported", checkpoint.name(),
+                          checkpoint.label(kTypes), printable(type));
+      }
+      full.push_back(type == "full_attention");
+    }
+    if (full.size() == n_layers) return full;
+    return make_error(Errc::bad_model, "{}: {}: expected {} entries, found {}", checkpoint.name(),
+                      checkpoint.label(kTypes), n_layers, full.size());
+  }
+  HEADRACE_TRY(const uint64_t pattern, checkpoint.uint_or(kPattern, 6));
+  if (pattern == 0 || pattern > kMaxLayers) {
+    return make_error(Errc::bad_model, "{}: {}: expected 1 to {}, found {}", checkpoint.name(),
+                      checkpoint.label(kPattern), kMaxLayers, pattern);
+  }
+  for (uint32_t l = 0; l < n_layers; ++l) full.push_back((l + 1) % pattern == 0);
+  return full;
+}
+
+Status refuse_variants(const Checkpoint& checkpoint) {
+  HEADRACE_RETURN_IF_ERROR(refuse_above(checkpoint, "final_logit_softcapping", 0, "a soft cap on logits"));
+  HEADRACE_RETURN_IF_ERROR(refuse_above(checkpoint, "attn_logit_softcapping", 0, "a soft cap on scores"));
+  for (const char* key : {"attention.bias", "attention.bidirectional"}) {
+    HEADRACE_TRY(const bool wanted, checkpoint.boolean_or(key, false));
+    if (wanted) {
+      return make_error(Errc::unsupported, "{}: {} is not supported in this architecture", checkpoint.name(),
+                        checkpoint.label(key));
+    }
+  }
+  return {};
+}
+
+// GGUF files don't store the divisor: it is the head's width, but for the 27B model (62 layers) d_model /
+// heads.
+double customary_divisor(const TransformerConfig& config) {
+  constexpr uint32_t kLayersOf27B = 62;
+  return config.n_layers == kLayersOf27B ? static_cast<double>(config.d_model) / config.n_heads
+                                         : config.d_head;
+}
+
 }  // namespace
 
-Result<Gemma3Config> read_gemma3_config(const GgufFile& file) {
+Result<Gemma3Config> read_gemma3_config(const Checkpoint& checkpoint) {
   Gemma3Config config;
-  HEADRACE_TRY(static_cast<TransformerConfig&>(config), read_transformer_config(file, "gemma3"));
+  HEADRACE_TRY(static_cast<TransformerConfig&>(config), read_transformer_config(checkpoint));
   config.rope.style = RopeStyle::halves;
-  HEADRACE_RETURN_IF_ERROR(refuse_above(file, "gemma3.final_logit_softcapping", 0, "a soft cap on logits"));
+  HEADRACE_RETURN_IF_ERROR(refuse_variants(checkpoint));
 
   // The window's layers keep their own base, and no scaling.
   config.window_rope = config.rope;
   config.window_rope.linear_factor = 1.0F;
-  HEADRACE_TRY(const double base, file.number_or("gemma3.rope.freq_base_swa", 10000.0));
-  HEADRACE_TRY(const double local, file.number_or("gemma3.rope.local_freq_base", base));
+  config.window_rope.factors.clear();
+  HEADRACE_TRY(const double base, positive(checkpoint, "rope.freq_base_swa", 10000));
+  HEADRACE_TRY(const double local, positive(checkpoint, "rope.local_freq_base", base));
   config.window_rope.base = static_cast<float>(local);
+  if (config.rope_length != 1) {
+    return make_error(Errc::unsupported, "{}: {}: YaRN is not supported in this architecture",
+                      checkpoint.name(), checkpoint.label("rope.scaling.type"));
+  }
 
-  HEADRACE_TRY(const uint64_t window, file.uint("gemma3.attention.sliding_window"));
-  HEADRACE_TRY(const uint64_t pattern, file.uint_or("gemma3.attention.sliding_window_pattern", 6));
-  if (window == 0 || window > kMaxContext || pattern == 0 || pattern > kMaxLayers ||
-      !(config.window_rope.base > 0)) {
-    return make_error(Errc::bad_model,
-                      "{}: gemma3.attention.sliding_window {} with pattern {} makes no sense", file.name(),
-                      window, pattern);
+  constexpr std::string_view kWindow = "attention.sliding_window";
+  HEADRACE_TRY(const uint64_t window, checkpoint.uint(kWindow));
+  if (window == 0 || window > kMaxContext) {
+    return make_error(Errc::bad_model, "{}: {}: expected 1 to {}, found {}", checkpoint.name(),
+                      checkpoint.label(kWindow), kMaxContext, window);
   }
   config.window = static_cast<uint32_t>(window);
-  config.pattern = static_cast<uint32_t>(pattern);
-  // Files don't store the divisor: it is the head's width, but for the 27B model (62 layers) d_model / heads.
-  const double divisor =
-      config.n_layers == 62 ? static_cast<double>(config.d_model) / config.n_heads : config.d_head;
-  config.attention_scale = static_cast<float>(1.0 / std::sqrt(divisor));
+  HEADRACE_TRY(config.full_layers, read_full_layers(checkpoint, config.n_layers));
+  HEADRACE_TRY(const double divisor,
+               positive(checkpoint, "attention.query_pre_attn_scalar", customary_divisor(config)));
+  config.score_scale = config.attention_scale(divisor);
   return config;
 }
 
-Result<std::unique_ptr<Model>> load_gemma3(const GgufFile& file, Backend& backend, MemoryLedger& ledger,
-                                           const LoadOptions& options) {
-  HEADRACE_TRY(const Gemma3Config config, read_gemma3_config(file));
-  return load_checked<Gemma3>(file, backend, ledger, options, config);
+Result<std::unique_ptr<Model>> load_gemma3(const Checkpoint& checkpoint, Backend& backend,
+                                           MemoryLedger& ledger, const LoadOptions& options) {
+  HEADRACE_TRY(const Gemma3Config config, read_gemma3_config(checkpoint));
+  return load_checked<Gemma3>(checkpoint, backend, ledger, options, config);
 }
 
 }  // namespace headrace

@@ -10,14 +10,12 @@ namespace headrace {
 struct Gemma3Config : TransformerConfig {
   RopeSpec window_rope;
   uint32_t window = 0;
-  uint32_t pattern = 6;  // every pattern-th layer is global
-  float attention_scale = 0;
-
-  bool is_global(size_t layer) const { return (layer + 1) % pattern == 0; }
+  std::vector<bool> full_layers;  // for each layer: sees everything
+  float score_scale = 0;          // of attention
 };
 
-Result<Gemma3Config> read_gemma3_config(const GgufFile& file);
-Result<std::unique_ptr<Model>> load_gemma3(const GgufFile& file, Backend& backend, MemoryLedger& ledger,
-                                           const LoadOptions& options);
+Result<Gemma3Config> read_gemma3_config(const Checkpoint& checkpoint);
+Result<std::unique_ptr<Model>> load_gemma3(const Checkpoint& checkpoint, Backend& backend,
+                                           MemoryLedger& ledger, const LoadOptions& options);
 
 }  // namespace headrace

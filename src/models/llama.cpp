@@ -1,7 +1,5 @@
 #include "models/llama.h"
 
-#include <cmath>
-
 #include "models/weight_loader.h"
 
 namespace headrace {
@@ -65,24 +63,24 @@ class Llama final : public Model {
     op.linear(hidden, {{&output_, logits}});
   }
 
-  Status load(const GgufFile& file, WeightLoader& weights, TransformerConfig config) {
+  Status load(const Checkpoint& checkpoint, WeightLoader& weights, LlamaConfig config) {
     cfg_ = std::move(config);
-    info_ = model_info(file, "llama", cfg_);
+    info_ = model_info(checkpoint, cfg_);
     groups_ = {{"full", cfg_.n_layers, cfg_.n_kv_heads, cfg_.d_head, 0}};
-    attention_scale_ = static_cast<float>(1.0 / std::sqrt(static_cast<double>(cfg_.d_head)));
+    attention_scale_ = cfg_.attention_scale(cfg_.d_head);
 
     HEADRACE_TRY(embeddings_,
                  weights.linear("token_embd.weight", cfg_.vocab_size, cfg_.d_model, Split::none));
     if (weights.has("rope_freqs.weight")) {  // Llama 3.1's divisors of the frequencies
       HEADRACE_TRY(cfg_.rope.factors, weights.values("rope_freqs.weight", cfg_.rope.d_rotary / 2));
     }
-    HEADRACE_TRY(const std::vector<float> frequencies, checked_frequencies(file, cfg_.rope));
+    HEADRACE_TRY(const std::vector<float> frequencies, checked_frequencies(checkpoint, cfg_.rope));
     frequencies_ = weights.constant(frequencies);
     for (uint32_t l = 0; l < cfg_.n_layers; ++l) {
       HEADRACE_TRY(LlamaLayer layer, load_layer(weights, fmt::format("blk.{}.", l)));
       layers_.push_back(layer);
     }
-    HEADRACE_TRY(final_norm_, weights.vector("output_norm.weight", cfg_.d_model));
+    HEADRACE_TRY(final_norm_, weights.norm("output_norm.weight", cfg_.d_model));
     output_ = embeddings_;
     if (!info_.tied_output) {
       HEADRACE_TRY(output_, weights.linear("output.weight", cfg_.vocab_size, cfg_.d_model, Split::columns));
@@ -96,24 +94,31 @@ class Llama final : public Model {
  private:
   Result<LlamaLayer> load_layer(WeightLoader& weights, const std::string& prefix) const {
     LlamaLayer w;
-    const auto linear = [&](Linear& out, const char* name, uint64_t n, uint64_t k, Split split) -> Status {
+    const auto linear = [&](Linear& out, const char* name, uint64_t n, uint64_t k, Split split,
+                            Biases biases) -> Status {
       const std::string full = prefix + name;
       HEADRACE_TRY(out, weights.linear(full, n, k, split));
-      return weights.add_bias(out, full);
+      if (biases == Biases::none) return {};
+      return biases == Biases::required ? weights.add_bias(out, full) : weights.add_bias_if_any(out, full);
     };
-    HEADRACE_TRY(w.attn_norm, weights.vector(prefix + "attn_norm.weight", cfg_.d_model));
-    HEADRACE_RETURN_IF_ERROR(linear(w.q, "attn_q.weight", cfg_.q_width(), cfg_.d_model, Split::columns));
-    HEADRACE_RETURN_IF_ERROR(linear(w.k, "attn_k.weight", cfg_.kv_width(), cfg_.d_model, Split::columns));
-    HEADRACE_RETURN_IF_ERROR(linear(w.v, "attn_v.weight", cfg_.kv_width(), cfg_.d_model, Split::columns));
-    HEADRACE_RETURN_IF_ERROR(linear(w.out, "attn_output.weight", cfg_.d_model, cfg_.q_width(), Split::rows));
-    HEADRACE_TRY(w.mlp_norm, weights.vector(prefix + "ffn_norm.weight", cfg_.d_model));
-    HEADRACE_RETURN_IF_ERROR(linear(w.gate, "ffn_gate.weight", cfg_.d_ff, cfg_.d_model, Split::columns));
-    HEADRACE_RETURN_IF_ERROR(linear(w.up, "ffn_up.weight", cfg_.d_ff, cfg_.d_model, Split::columns));
-    HEADRACE_RETURN_IF_ERROR(linear(w.down, "ffn_down.weight", cfg_.d_model, cfg_.d_ff, Split::rows));
+    const Biases qkv = cfg_.qkv_biases;
+    const Biases mlp = cfg_.mlp_biases;
+    HEADRACE_TRY(w.attn_norm, weights.norm(prefix + "attn_norm.weight", cfg_.d_model));
+    HEADRACE_RETURN_IF_ERROR(linear(w.q, "attn_q.weight", cfg_.q_width(), cfg_.d_model, Split::columns, qkv));
+    HEADRACE_RETURN_IF_ERROR(
+        linear(w.k, "attn_k.weight", cfg_.kv_width(), cfg_.d_model, Split::columns, qkv));
+    HEADRACE_RETURN_IF_ERROR(
+        linear(w.v, "attn_v.weight", cfg_.kv_width(), cfg_.d_model, Split::columns, qkv));
+    HEADRACE_RETURN_IF_ERROR(
+        linear(w.out, "attn_output.weight", cfg_.d_model, cfg_.q_width(), Split::rows, cfg_.out_biases));
+    HEADRACE_TRY(w.mlp_norm, weights.norm(prefix + "ffn_norm.weight", cfg_.d_model));
+    HEADRACE_RETURN_IF_ERROR(linear(w.gate, "ffn_gate.weight", cfg_.d_ff, cfg_.d_model, Split::columns, mlp));
+    HEADRACE_RETURN_IF_ERROR(linear(w.up, "ffn_up.weight", cfg_.d_ff, cfg_.d_model, Split::columns, mlp));
+    HEADRACE_RETURN_IF_ERROR(linear(w.down, "ffn_down.weight", cfg_.d_model, cfg_.d_ff, Split::rows, mlp));
     return w;
   }
 
-  TransformerConfig cfg_;
+  LlamaConfig cfg_;
   float attention_scale_ = 0;
   DeviceBuffer buffer_;
   Linear embeddings_;
@@ -123,20 +128,51 @@ class Llama final : public Model {
   std::vector<LlamaLayer> layers_;
 };
 
+Result<Biases> biases_of(const Checkpoint& checkpoint, std::string_view key) {
+  if (!checkpoint.has(key)) return Biases::as_found;
+  HEADRACE_TRY(const bool wanted, checkpoint.boolean(key));
+  return wanted ? Biases::required : Biases::none;
+}
+
+// These families have variants with windows, which their files announce in two ways.
+Status refuse_windows(const Checkpoint& checkpoint) {
+  HEADRACE_TRY(const bool window, checkpoint.boolean_or("attention.use_sliding_window", false));
+  std::string_view key = window ? "attention.use_sliding_window" : "";
+  if (checkpoint.has("attention.sliding_window")) key = "attention.sliding_window";
+  if (checkpoint.has("attention.layer_types")) {
+    HEADRACE_TRY(const std::vector<std::string> types, checkpoint.strings("attention.layer_types"));
+    for (const std::string& type : types) {
+      if (type != "full_attention") key = "attention.layer_types";
+    }
+  }
+  if (key.empty()) return {};
+  return make_error(Errc::unsupported, "{}: {}: a sliding window is not supported in this architecture",
+                    checkpoint.name(), checkpoint.label(key));
+}
+
 }  // namespace
 
-Result<TransformerConfig> read_llama_config(const GgufFile& file) {
-  HEADRACE_RETURN_IF_ERROR(refuse_above(file, "llama.expert_count", 1, "a mixture of experts"));
-  HEADRACE_TRY(TransformerConfig config, read_transformer_config(file, "llama"));
-  config.rope.style =
-      RopeStyle::interleaved;  // GGUF files of this family permute query and key weights for it
+Result<LlamaConfig> read_llama_config(const Checkpoint& checkpoint) {
+  HEADRACE_RETURN_IF_ERROR(refuse_above(checkpoint, "expert_count", 1, "a mixture of experts"));
+  HEADRACE_RETURN_IF_ERROR(refuse_windows(checkpoint));
+  LlamaConfig config;
+  HEADRACE_TRY(static_cast<TransformerConfig&>(config), read_transformer_config(checkpoint));
+  config.rope.style = checkpoint.rope_neighbours() ? RopeStyle::interleaved : RopeStyle::halves;
+  if (checkpoint.architecture() == "qwen2") {
+    config.qkv_biases = Biases::required;
+    config.out_biases = config.mlp_biases = Biases::none;
+    return config;
+  }
+  HEADRACE_TRY(config.qkv_biases, biases_of(checkpoint, "attention.bias"));
+  config.out_biases = config.qkv_biases;
+  HEADRACE_TRY(config.mlp_biases, biases_of(checkpoint, "ffn.bias"));
   return config;
 }
 
-Result<std::unique_ptr<Model>> load_llama(const GgufFile& file, Backend& backend, MemoryLedger& ledger,
-                                          const LoadOptions& options) {
-  HEADRACE_TRY(const TransformerConfig config, read_llama_config(file));
-  return load_checked<Llama>(file, backend, ledger, options, config);
+Result<std::unique_ptr<Model>> load_llama(const Checkpoint& checkpoint, Backend& backend,
+                                          MemoryLedger& ledger, const LoadOptions& options) {
+  HEADRACE_TRY(const LlamaConfig config, read_llama_config(checkpoint));
+  return load_checked<Llama>(checkpoint, backend, ledger, options, config);
 }
 
 }  // namespace headrace

@@ -11,7 +11,7 @@
 
 #include "core/memory_ledger.h"
 #include "core/result.h"
-#include "formats/gguf.h"
+#include "formats/model_file.h"
 #include "ops/ops.h"
 #include "ops/step.h"
 
@@ -88,10 +88,10 @@ struct LoadOptions {
 /// Reads the weights of `file` into the backend's memory. `backend` and `ledger` must outlive the model; the
 /// file's pages are released as it goes. Fails with bad_model (the file contradicts the architecture: names
 /// the tensor, expected and found), unsupported, out_of_budget (before anything is allocated) or cancelled.
-Result<std::unique_ptr<Model>> load_model(const GgufFile& file, Backend& backend, MemoryLedger& ledger,
+Result<std::unique_ptr<Model>> load_model(const ModelFile& file, Backend& backend, MemoryLedger& ledger,
                                           const LoadOptions& options = {});
 
 /// The same facts without loading weights.
-Result<ModelInfo> describe_model(const GgufFile& file);
+Result<ModelInfo> describe_model(const ModelFile& file);
 
 }  // namespace headrace

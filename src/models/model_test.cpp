@@ -58,7 +58,8 @@ struct TinyFile {
   Result<std::unique_ptr<Model>> load(MemoryLedger& ledger, Backend& backend) const {
     GgufWriter file = writer();
     const std::string bytes = file.bytes();
-    HEADRACE_TRY(const GgufFile parsed, GgufFile::parse("tiny.gguf", as_bytes(bytes)));
+    HEADRACE_TRY(GgufFile gguf, GgufFile::parse("tiny.gguf", as_bytes(bytes)));
+    const ModelFile parsed(std::move(gguf));
     return load_model(parsed, backend, ledger);
   }
   std::string refusal() const {
@@ -112,12 +113,12 @@ TEST(LoadModel, AnUnknownArchitectureIsNamedWithTheKnownOnes) {
   GgufWriter file;
   file.add("general.architecture", std::string("mamba"));
   const std::string bytes = file.bytes();
-  const GgufFile parsed = GgufFile::parse("m.gguf", as_bytes(bytes)).value();
+  const ModelFile parsed = GgufFile::parse("m.gguf", as_bytes(bytes)).value();
   const auto info = describe_model(parsed);
   ASSERT_FALSE(info);
   EXPECT_EQ(info.error().code, Errc::unsupported);
   EXPECT_EQ(info.error().message,
-            "m.gguf: general.architecture 'mamba' is not supported (supported: llama, gemma3)");
+            "m.gguf: general.architecture 'mamba' is not supported (supported: llama, qwen2, gemma3)");
 }
 
 TEST(LoadModel, AGemmaWithASoftCapOnLogitsIsRefused) {
@@ -134,7 +135,7 @@ TEST(LoadModel, AGemmaWithASoftCapOnLogitsIsRefused) {
     file.add("gemma3.final_logit_softcapping", cap);
     file.tensor("token_embd.weight", {8, 4}, std::vector<float>(32, 0.0F));
     const std::string bytes = file.bytes();
-    const GgufFile parsed = GgufFile::parse("g.gguf", as_bytes(bytes)).value();
+    const ModelFile parsed = GgufFile::parse("g.gguf", as_bytes(bytes)).value();
     const auto info = describe_model(parsed);
     ASSERT_FALSE(info);
     EXPECT_NE(info.error().message.find("soft cap"), std::string::npos);

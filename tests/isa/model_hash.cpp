@@ -16,7 +16,7 @@ namespace headrace::isa {
 namespace {
 
 // Greedy tokens after a fixed prompt, and a hash of every log-probability of the vocabulary at each of them.
-void hash_answer(const std::string& name, const GgufFile& file, size_t prompt_tokens, uint32_t new_tokens) {
+void hash_answer(const std::string& name, const ModelFile& file, size_t prompt_tokens, uint32_t new_tokens) {
   MemoryLedger ledger(available_memory_bytes());
   auto backend = program_backend();
   auto model = load_model(file, *backend, ledger).value();
@@ -72,7 +72,7 @@ int run(int argc, char** argv) {
     fmt::print(stderr, "usage: model_hash [FILE.gguf TOKENS]\n");
     return 2;
   }
-  const auto file = GgufFile::open(argv[1]);
+  const auto file = ModelFile::open(argv[1]);
   if (!file) {
     fmt::print(stderr, "{}\n", file.error().message);
     return 1;

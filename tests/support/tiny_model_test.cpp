@@ -18,8 +18,8 @@ constexpr DType kAllTypes[] = {DType::F32,  DType::F16,  DType::BF16, DType::Q8_
 TEST(TinyModel, WeightsOfEveryTypeHaveTheSpreadThatIsAskedFor) {
   for (const DType type : kAllTypes) {
     const std::string bytes = tiny_llama({.type = type}).bytes();
-    const GgufFile file = GgufFile::parse("tiny", as_bytes(bytes)).value();
-    const GgufTensor* tensor = file.find_tensor("blk.1.ffn_up.weight");
+    const ModelFile file = GgufFile::parse("tiny", as_bytes(bytes)).value();
+    const FileTensor* tensor = file.gguf()->find_tensor("blk.1.ffn_up.weight");
     ASSERT_NE(tensor, nullptr);
     ASSERT_EQ(tensor->type, type);
     const size_t k = tensor->row_elements();
@@ -45,9 +45,9 @@ TEST(TinyModel, BothFamiliesAreWhatTheirReadersExpect) {
   for (const DType type : kAllTypes) {
     for (const std::string& bytes :
          {tiny_llama({.type = type}).bytes(), tiny_gemma3({.type = type}).bytes()}) {
-      const GgufFile file = GgufFile::parse("tiny", as_bytes(bytes)).value();
+      const ModelFile file = GgufFile::parse("tiny", as_bytes(bytes)).value();
       const ModelInfo info = describe_model(file).value();
-      EXPECT_EQ(load_tokenizer(file).value().vocab_size(), info.vocab_size);
+      EXPECT_EQ(load_tokenizer(*file.gguf()).value().vocab_size(), info.vocab_size);
     }
   }
 }
