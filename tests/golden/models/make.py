@@ -112,7 +112,9 @@ def initialise(model, family):
         return torch.randn(shape, generator=generator) * std
     with torch.no_grad():
         for name, p in model.named_parameters():
-            if "norm" in name:  # Gemma adds one
+            if "q_norm" in name or "k_norm" in name:
+                p.copy_(1.0 + normal(p.shape, 0.3))  # doubled queries and keys: attention is not flat
+            elif "norm" in name:  # Gemma adds one
                 p.copy_((0.0 if family == "gemma3" else 1.0) + normal(p.shape, 0.3))
             elif "embed_tokens" in name:
                 p.copy_(normal(p.shape, 0.2 if family != "gemma3" else 0.1))
