@@ -53,8 +53,7 @@ void SentencePieceBpe::rank_tokens(std::span<const float> scores) {
   const auto score = [&](TokenId id) { return scores[static_cast<size_t>(id)]; };
   std::vector<TokenId> order;
   for (TokenId id = 0; vocabulary_->contains(id); ++id) {
-    const bool merges =
-        vocabulary_->kind(id) == TokenKind::normal || (is_user_defined(id) && !vocabulary_->is_added(id));
+    const bool merges = vocabulary_->kind(id) == TokenKind::normal || vocabulary_->is_space_run(id);
     if (!merges) continue;
     order.push_back(id);
     longest_token_ = std::max(longest_token_, vocabulary_->spelling(id).size());

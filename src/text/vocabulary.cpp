@@ -159,10 +159,14 @@ std::optional<TokenId> Vocabulary::find(std::string_view spelling) const {
 }
 
 bool Vocabulary::is_added(TokenId id) const {
-  if (spelling(id).empty()) return false;
-  if (kind(id) == TokenKind::control || kind(id) == TokenKind::unknown) return true;
-  if (kind(id) != TokenKind::user_defined) return false;
-  return model_ == TokenizerModel::byte_level_bpe || !only_spaces(piece(id));
+  const TokenKind its = kind(id);
+  return !spelling(id).empty() &&
+         (its == TokenKind::control || its == TokenKind::unknown || its == TokenKind::user_defined);
+}
+
+bool Vocabulary::is_space_run(TokenId id) const {
+  return model_ == TokenizerModel::sentencepiece_bpe && kind(id) == TokenKind::user_defined &&
+         only_spaces(piece(id));
 }
 
 }  // namespace headrace

@@ -45,10 +45,12 @@ class Vocabulary {
   std::optional<TokenId> find(std::string_view spelling) const;
 
   /// True for a token that, unless the specification says otherwise, is matched as a whole in the text before
-  /// the model sees what lies between: control tokens and user-defined ones. Not runs of spaces in a
-  /// sentencepiece vocabulary (Gemma): those come from merges, as in the tokenizers that these models were
-  /// published with.
+  /// the model sees what lies between: control tokens, unknown ones and user-defined ones.
   bool is_added(TokenId id) const;
+
+  /// True for a user-defined run of space marks in a sentencepiece vocabulary (Gemma). A text that is spelled
+  /// with marks has it as an added token; runs of spaces become it by merging.
+  bool is_space_run(TokenId id) const;
 
  private:
   Vocabulary() = default;
