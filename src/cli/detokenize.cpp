@@ -9,7 +9,7 @@
 #include "cli/verbs.h"
 #include "core/file.h"
 #include "core/log.h"
-#include "text/tokenizer_gguf.h"
+#include "text/tokenizer_file.h"
 
 namespace headrace::cli {
 namespace {
@@ -69,7 +69,7 @@ Status detokenize(const DetokenizeFlags& flags) {
   HEADRACE_TRY(const std::string text, read_input(flags.text));
   HEADRACE_TRY(std::vector<TokenId> ids, ids_of(text));
   HEADRACE_TRY(const ModelFile file, open_model_file(flags.model));
-  HEADRACE_TRY(const Tokenizer tokenizer, load_tokenizer(*file.gguf()));
+  HEADRACE_TRY(const Tokenizer tokenizer, load_tokenizer(file));
   HEADRACE_RETURN_IF_ERROR(check_ids(tokenizer, ids));
   if (flags.no_bos && adds_bos(tokenizer) && !ids.empty() && ids.front() == tokenizer.bos())
     ids.erase(ids.begin());

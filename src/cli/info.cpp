@@ -10,7 +10,7 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "models/model.h"
-#include "text/tokenizer_gguf.h"
+#include "text/tokenizer_file.h"
 
 namespace headrace::cli {
 namespace {
@@ -28,8 +28,15 @@ std::string text_key(const GgufFile& file, std::string_view key) {
   return text ? printable(*text, kMaxNameBytes) : std::string();
 }
 
+// A field of config.json, if it is a string.
+std::string text_field(const HfFolder& folder, const char* field) {
+  const auto found = folder.config().find(field);
+  if (found == folder.config().end() || !found->is_string()) return "";
+  return printable(found->get_ref<const std::string&>(), kMaxNameBytes);
+}
+
 // Tensors of each type, in the order of DType.
-Json count_types(const GgufFile& file) {
+Json count_types(const ModelFile& file) {
   std::array<uint64_t, kDTypes> counts{};
   for (const FileTensor& tensor : file.tensors()) ++counts[static_cast<size_t>(tensor.type)];
   Json types = Json::object();
@@ -39,7 +46,7 @@ Json count_types(const GgufFile& file) {
   return types;
 }
 
-uint64_t count_parameters(const GgufFile& file) {
+uint64_t count_parameters(const ModelFile& file) {
   uint64_t parameters = 0;
   for (const FileTensor& tensor : file.tensors()) parameters += tensor.rows() * tensor.row_elements();
   return parameters;
@@ -63,31 +70,59 @@ Json shape_facts(const ModelInfo& info) {
           {"kv_bytes_per_token_f16", kv_bytes_per_token(info, DType::F16)}};
 }
 
-void add_tokenizer_facts(const GgufFile& file, Json& facts) {
-  facts["tokenizer"] = text_key(file, "tokenizer.ggml.model");
-  facts["pre_tokenizer"] = text_key(file, "tokenizer.ggml.pre");
-  facts["chat_template"] = !text_key(file, "tokenizer.chat_template").empty();
+void add_tokenizer_facts(const ModelFile& file, Json& facts) {
   const Result<Tokenizer> tokenizer = load_tokenizer(file);
+  if (const GgufFile* gguf = file.gguf()) {
+    facts["tokenizer"] = text_key(*gguf, "tokenizer.ggml.model");
+    facts["pre_tokenizer"] = text_key(*gguf, "tokenizer.ggml.pre");
+    facts["chat_template"] = !text_key(*gguf, "tokenizer.chat_template").empty();
+  } else {
+    facts["tokenizer"] = "tokenizer.json";
+    facts["chat_template"] = tokenizer && !tokenizer->chat_template().empty();
+  }
   if (!tokenizer) facts["tokenizer_error"] = tokenizer.error().message;
 }
 
-Json facts_of(const ModelFile& model) {
-  const Result<ModelInfo> info = describe_model(model);
-  const GgufFile& file = *model.gguf();
+Json facts_of(const ModelFile& file) {
+  const Result<ModelInfo> info = describe_model(file);
+  const GgufFile* gguf = file.gguf();
   Json facts = {{"file", printable(file.name(), kMaxNameBytes)},
-                {"name", text_key(file, "general.name")},
-                {"architecture", text_key(file, "general.architecture")},
+                {"name", gguf != nullptr ? text_key(*gguf, "general.name") : (info ? info->name : "")},
+                {"architecture", gguf != nullptr ? text_key(*gguf, "general.architecture")
+                                                 : text_field(*file.folder(), "model_type")},
                 {"supported", static_cast<bool>(info)}};
   if (!info) facts["why_not"] = info.error().message;
-  facts["licence"] = text_key(file, "general.license");
+  if (gguf != nullptr) facts["licence"] = text_key(*gguf, "general.license");
   facts["parameters"] = count_parameters(file);
   facts["file_bytes"] = file.file_bytes();
-  facts["gguf_version"] = file.version();
+  if (gguf != nullptr) facts["gguf_version"] = gguf->version();
   facts["tensors"] = file.tensors().size();
   facts["types"] = count_types(file);
   if (info) facts.update(shape_facts(*info));
   add_tokenizer_facts(file, facts);
   return facts;
+}
+
+// All that the file says, as keys with a type and a text.
+struct Statement {
+  std::string key;
+  std::string type;
+  std::string text;
+};
+
+std::vector<Statement> metadata_of(const ModelFile& file) {
+  std::vector<Statement> metadata;
+  if (const GgufFile* gguf = file.gguf()) {
+    for (const GgufEntry& entry : gguf->metadata()) {
+      metadata.push_back({printable(entry.key, kMaxNameBytes), entry.value.type_text(), entry.value.text()});
+    }
+    return metadata;
+  }
+  for (const auto& [key, value] : file.folder()->config().items()) {
+    metadata.push_back(
+        {printable(key, kMaxNameBytes), value.type_name(), printable(value.dump(), kMaxNameBytes)});
+  }
+  return metadata;
 }
 
 std::string readable(const std::string& key, const Json& value) {
@@ -118,10 +153,9 @@ Status info(const InfoFlags& flags) {
   if (flags.metadata) {
     Json metadata = Json::object();
     lines += "\n";
-    for (const GgufEntry& entry : file.gguf()->metadata()) {
-      const std::string key = printable(entry.key, kMaxNameBytes);
-      metadata[key] = entry.value.text();
-      lines += fmt::format("{} ({}) = {}\n", key, entry.value.type_text(), entry.value.text());
+    for (const Statement& said : metadata_of(file)) {
+      metadata[said.key] = said.text;
+      lines += fmt::format("{} ({}) = {}\n", said.key, said.type, said.text);
     }
     facts["metadata"] = std::move(metadata);
   }

@@ -12,7 +12,7 @@
 #include "core/threads.h"
 #include "hub/model_cache.h"
 #include "ops/cpu/cpu_backend.h"
-#include "text/tokenizer_gguf.h"
+#include "text/tokenizer_file.h"
 
 namespace headrace::cli {
 namespace {
@@ -27,8 +27,7 @@ Status stop_if_interrupted() {
 // A token beyond the embedding table could be encoded but never computed.
 Status check_vocabulary(const ModelFile& file, const Tokenizer& tokenizer, const ModelInfo& info) {
   if (tokenizer.vocab_size() <= info.vocab_size) return {};
-  return make_error(Errc::bad_model,
-                    "{}: tokenizer.ggml.tokens has {} entries, tensor token_embd.weight only {} rows",
+  return make_error(Errc::bad_model, "{}: the tokenizer has {} tokens, the embedding table only {} rows",
                     file.name(), tokenizer.vocab_size(), info.vocab_size);
 }
 
@@ -55,8 +54,7 @@ Result<cpu::Tier> chosen_tier() {
 
 Result<ModelFile> open_model_file(const ModelFlags& flags) {
   HEADRACE_TRY(const std::filesystem::path path, find_model(flags.model));
-  HEADRACE_TRY(GgufFile gguf, GgufFile::open(path));
-  return ModelFile(std::move(gguf));
+  return ModelFile::open(path);
 }
 
 bool adds_bos(const Tokenizer& tokenizer) {
@@ -70,7 +68,7 @@ Result<OpenModel> open_model(const ModelFlags& flags, const EngineFlags& engine_
   HEADRACE_TRY(const cpu::Tier tier, chosen_tier());
   HEADRACE_TRY(const ModelFile file, open_model_file(flags));
   HEADRACE_TRY(const ModelInfo info, describe_model(file));
-  HEADRACE_TRY(Tokenizer tokenizer, load_tokenizer(*file.gguf()));
+  HEADRACE_TRY(Tokenizer tokenizer, load_tokenizer(file));
   HEADRACE_RETURN_IF_ERROR(check_vocabulary(file, tokenizer, info));
   HEADRACE_RETURN_IF_ERROR(stop_if_interrupted());
   if (engine_flags.context > info.context_length) {

@@ -8,7 +8,7 @@
 #include "cli/verbs.h"
 #include "core/file.h"
 #include "core/log.h"
-#include "text/tokenizer_gguf.h"
+#include "text/tokenizer_file.h"
 
 namespace headrace::cli {
 namespace {
@@ -26,7 +26,7 @@ Status tokenize(const TokenizeFlags& flags) {
   HEADRACE_TRY(const std::string text, read_input(flags.text));
   warn_unless_utf8(text);
   HEADRACE_TRY(const ModelFile file, open_model_file(flags.model));
-  HEADRACE_TRY(const Tokenizer tokenizer, load_tokenizer(*file.gguf()));
+  HEADRACE_TRY(const Tokenizer tokenizer, load_tokenizer(file));
   const std::vector<TokenId> ids =
       tokenizer.encode(text, {.special = !flags.no_special, .bos = !flags.no_bos});
   if (flags.json) return write_out(Json{{"ids", ids}}.dump() + "\n");

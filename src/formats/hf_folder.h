@@ -14,9 +14,6 @@ namespace headrace {
 
 /// Of config.json, and of the small files beside it.
 inline constexpr uint64_t kMaxConfigBytes = uint64_t{4} << 20;
-/// Of tokenizer.json: Gemma's has 33 MB.
-inline constexpr uint64_t kMaxTokenizerBytes = uint64_t{256} << 20;
-
 /// Movable. Reading from several threads is safe.
 class HfFolder {
  public:

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <array>
-#include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/result.h"
+#include "text/merge_table.h"
 #include "text/pre_tokenizer.h"
 #include "text/symbol_merger.h"
 #include "text/vocabulary.h"
@@ -23,6 +24,7 @@ class ByteLevelBpe {
   /// Fails with bad_model for a merge that is not "left right" or speaks of tokens that do not exist, with
   /// unsupported for an unknown pre-tokenizer.
   static Result<ByteLevelBpe> create(const Vocabulary& vocabulary, std::string_view pre_tokenizer,
+                                     std::optional<bool> keeps_known_words,
                                      std::span<const std::string> merges);
 
   /// Appends the ids of `text`, which is valid UTF-8 and holds no added tokens. Some vocabularies have no
@@ -31,14 +33,15 @@ class ByteLevelBpe {
   void encode(std::string_view text, std::vector<TokenId>& ids) const;
 
  private:
-  explicit ByteLevelBpe(PreTokenizer pre_tokenizer) : pre_tokenizer_(std::move(pre_tokenizer)) {}
-  Status add_merges(const Vocabulary& vocabulary, std::span<const std::string> merges);
+  ByteLevelBpe(PreTokenizer pre_tokenizer, MergeTable merges)
+      : pre_tokenizer_(std::move(pre_tokenizer)), merges_(std::move(merges)) {}
   void encode_word(std::string_view word, SymbolMerger& merger, std::vector<TokenId>& ids) const;
 
   PreTokenizer pre_tokenizer_;
-  std::array<TokenId, 256> byte_ids_{};             // -1: no token
-  std::unordered_map<uint64_t, Merge> merges_;      // left << 32 | right
-  std::unordered_map<std::string, TokenId> words_;  // only for pre-tokenizers that look whole words up first
+  MergeTable merges_;
+  std::array<TokenId, 256> byte_ids_{};  // -1: no token
+  bool keeps_known_words_ = false;
+  std::unordered_map<std::string, TokenId> words_;  // only if it keeps known words
 };
 
 }  // namespace headrace

@@ -9,8 +9,9 @@
 
 namespace headrace {
 
-Result<SentencePieceBpe> SentencePieceBpe::create(const Vocabulary& vocabulary, std::span<const float> scores,
-                                                  std::optional<TokenId> unk) {
+namespace {
+
+Status check_scores(const Vocabulary& vocabulary, std::span<const float> scores) {
   if (scores.size() != vocabulary.size()) {
     return make_error(Errc::bad_model,
                       "tokenizer.ggml.scores has {} entries, but tokenizer.ggml.tokens has {}", scores.size(),
@@ -20,6 +21,14 @@ Result<SentencePieceBpe> SentencePieceBpe::create(const Vocabulary& vocabulary, 
     if (std::isnan(scores[i]))
       return make_error(Errc::bad_model, "tokenizer.ggml.scores: entry {} is not a number", i);
   }
+  return {};
+}
+
+}  // namespace
+
+Result<SentencePieceBpe> SentencePieceBpe::create(const Vocabulary& vocabulary,
+                                                  std::span<const std::string> merges,
+                                                  std::span<const float> scores, std::optional<TokenId> unk) {
   SentencePieceBpe bpe(vocabulary);
   bpe.byte_ids_.fill(-1);
   for (TokenId id = 0; vocabulary.contains(id); ++id) {
@@ -27,9 +36,13 @@ Result<SentencePieceBpe> SentencePieceBpe::create(const Vocabulary& vocabulary, 
       bpe.byte_ids_[static_cast<unsigned char>(vocabulary.piece(id)[0])] = id;
     }
   }
-  bpe.has_all_bytes_ = std::ranges::find(bpe.byte_ids_, -1) == bpe.byte_ids_.end();
   bpe.unk_ = unk;
-  bpe.rank_tokens(scores);
+  if (merges.empty()) {
+    HEADRACE_RETURN_IF_ERROR(check_scores(vocabulary, scores));
+    bpe.rank_tokens(scores);
+  } else {
+    HEADRACE_TRY(bpe.merges_, MergeTable::create(vocabulary, merges));
+  }
   return bpe;
 }
 
@@ -40,8 +53,7 @@ void SentencePieceBpe::rank_tokens(std::span<const float> scores) {
   const auto score = [&](TokenId id) { return scores[static_cast<size_t>(id)]; };
   std::vector<TokenId> order;
   for (TokenId id = 0; vocabulary_->contains(id); ++id) {
-    const bool merges =
-        vocabulary_->kind(id) == TokenKind::normal || (is_user_defined(id) && !vocabulary_->is_added(id));
+    const bool merges = vocabulary_->kind(id) == TokenKind::normal || vocabulary_->is_space_run(id);
     if (!merges) continue;
     order.push_back(id);
     longest_token_ = std::max(longest_token_, vocabulary_->spelling(id).size());
@@ -86,32 +98,47 @@ void SentencePieceBpe::encode(std::string_view text, std::vector<TokenId>& ids) 
   }
 }
 
+TokenId SentencePieceBpe::token_of_character(std::string_view character) const {
+  if (!merges_) {
+    const Merge single = merge_into(character);
+    return single.rank == Merge::kNone ? -1 : single.id;
+  }
+  const std::optional<TokenId> id = vocabulary_->find(character);
+  if (!id) return -1;
+  const TokenKind kind = vocabulary_->kind(*id);
+  return kind == TokenKind::normal || kind == TokenKind::user_defined ? *id : -1;
+}
+
 void SentencePieceBpe::encode_marked(std::string_view marked, std::vector<TokenId>& ids) const {
   SymbolMerger merger;
   for (size_t at = 0; at < marked.size();) {
     const size_t size = decode_utf8(marked, at).size;
-    const Merge single = merge_into(marked.substr(at, size));
-    merger.append(at, size, single.rank == Merge::kNone ? -1 : single.id);
+    merger.append(at, size, token_of_character(marked.substr(at, size)));
     at += size;
   }
   merger.run([&](const Symbol& left, const Symbol& right) {
+    if (merges_) return merges_->find(left.id, right.id);
     return merge_into(marked.substr(left.begin, size_t{left.size} + right.size));
   });
+  bool unknown_before = false;  // a run of unknown characters is one token
   merger.for_each([&](const Symbol& symbol) {
+    bool unknown = false;
     if (symbol.id >= 0) {
       ids.push_back(symbol.id);
-    } else {
-      append_bytes(marked.substr(symbol.begin, symbol.size), ids);
+    } else if (!append_bytes(marked.substr(symbol.begin, symbol.size), ids)) {
+      unknown = true;
+      if (unk_ && !unknown_before) ids.push_back(*unk_);
     }
+    unknown_before = unknown;
   });
 }
 
-void SentencePieceBpe::append_bytes(std::string_view character, std::vector<TokenId>& ids) const {
-  if (has_all_bytes_) {
-    for (const char c : character) ids.push_back(byte_ids_[static_cast<unsigned char>(c)]);
-  } else if (unk_ && (ids.empty() || ids.back() != *unk_)) {
-    ids.push_back(*unk_);  // a run of unknown characters is one token
-  }
+bool SentencePieceBpe::append_bytes(std::string_view character, std::vector<TokenId>& ids) const {
+  const auto id_of = [&](char c) { return byte_ids_[static_cast<unsigned char>(c)]; };
+  // Gemma has no token for the byte 9, but one for the tabulator.
+  if (!std::ranges::all_of(character, [&](char c) { return id_of(c) >= 0; })) return false;
+  for (const char c : character) ids.push_back(id_of(c));
+  return true;
 }
 
 }  // namespace headrace

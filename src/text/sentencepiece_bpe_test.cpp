@@ -62,7 +62,8 @@ TEST(SentencePieceBpe, WithoutByteTokensARunOfUnknownCharactersIsOneUnknownToken
 TEST(SentencePieceBpe, ASpaceGoesInFrontOfTheTextAndAfterSpecialTokens) {
   SmallVocabulary small = letters("ab");
   small.add(kMark + "a");
-  small.spec.add_space_prefix = true;
+  small.spec.space_prefix = SpacePrefix::always;
+  small.spec.strips_leading_space = true;
   small.spec.add_bos = true;
   EXPECT_EQ(encode(small, "ab"), (Spellings{"<s>", kMark + "a", "b"}));
   EXPECT_EQ(encode(small, " ab"), (Spellings{"<s>", kMark, kMark + "a", "b"}));

@@ -18,7 +18,8 @@ Tokenizer sentencepiece(bool add_space_prefix) {
   SmallVocabulary small = SmallVocabulary::sentencepiece();
   small.add("\xE2\x96\x81hi");
   small.add("\xE2\x96\x81");
-  small.spec.add_space_prefix = add_space_prefix;
+  small.spec.space_prefix = add_space_prefix ? SpacePrefix::always : SpacePrefix::none;
+  small.spec.strips_leading_space = add_space_prefix;
   return Tokenizer::create(small.spec).value();
 }
 

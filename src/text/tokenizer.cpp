@@ -9,6 +9,7 @@
 #include "core/utf8.h"
 #include "text/added_tokens.h"
 #include "text/byte_level_bpe.h"
+#include "text/normalizer.h"
 #include "text/sentencepiece_bpe.h"
 #include "text/vocabulary.h"
 
@@ -43,13 +44,14 @@ using Model = std::variant<ByteLevelBpe, SentencePieceBpe>;
 
 Result<Model> create_model(const TokenizerSpec& spec, const Vocabulary& vocabulary) {
   if (spec.model == TokenizerModel::byte_level_bpe) {
-    HEADRACE_TRY(ByteLevelBpe bpe, ByteLevelBpe::create(vocabulary, spec.pre_tokenizer, spec.merges));
+    HEADRACE_TRY(ByteLevelBpe bpe,
+                 ByteLevelBpe::create(vocabulary, spec.pre_tokenizer, spec.keeps_known_words, spec.merges));
     return Model(std::move(bpe));
   }
   // No text may turn into a control token, not even text that nothing else stands for.
   const bool usable_unk = spec.unk && vocabulary.kind(*spec.unk) != TokenKind::control;
-  HEADRACE_TRY(SentencePieceBpe bpe,
-               SentencePieceBpe::create(vocabulary, spec.scores, usable_unk ? spec.unk : std::nullopt));
+  HEADRACE_TRY(SentencePieceBpe bpe, SentencePieceBpe::create(vocabulary, spec.merges, spec.scores,
+                                                              usable_unk ? spec.unk : std::nullopt));
   return Model(std::move(bpe));
 }
 
@@ -58,6 +60,7 @@ std::vector<bool> find_ends(const TokenizerSpec& spec, const Vocabulary& vocabul
   for (const std::optional<TokenId>& id : {spec.eos, spec.eot}) {
     if (id) ends[static_cast<size_t>(*id)] = true;
   }
+  for (const TokenId id : spec.ends) ends[static_cast<size_t>(id)] = true;
   for (const std::string_view marker : kEndMarkers) {
     const std::optional<TokenId> id = vocabulary.find(marker);
     if (id && vocabulary.kind(*id) == TokenKind::control) ends[static_cast<size_t>(*id)] = true;
@@ -65,24 +68,62 @@ std::vector<bool> find_ends(const TokenizerSpec& spec, const Vocabulary& vocabul
   return ends;
 }
 
+struct AddedTokenSets {
+  AddedTokens raw;
+  AddedTokens normalized;  // spelled in normalised form
+};
+
+Result<AddedTokenSets> create_added(const TokenizerSpec& spec, const Vocabulary& vocabulary,
+                                    const Normalizer& normalizer) {
+  std::vector<AddedTokens::Pattern> raw;
+  std::vector<AddedTokens::Pattern> normalized;
+  const auto add = [&](const AddedTokenRule& rule) {
+    const std::string& spelling = vocabulary.spelling(rule.id);
+    if (spelling.empty()) return;
+    if (rule.normalized) {
+      normalized.push_back({rule, normalizer.apply(spelling, {}).text});
+    } else {
+      raw.push_back({rule, spelling});
+    }
+  };
+  if (spec.added) {
+    for (const AddedTokenRule& rule : *spec.added) {
+      HEADRACE_CHECK(vocabulary.contains(rule.id));
+      add(rule);
+    }
+  } else {
+    for (TokenId id = 0; vocabulary.contains(id); ++id) {
+      if (vocabulary.is_added(id)) add({.id = id});
+    }
+  }
+  AddedTokenSets sets;
+  HEADRACE_TRY(sets.raw, AddedTokens::create(vocabulary, raw));
+  HEADRACE_TRY(sets.normalized, AddedTokens::create(vocabulary, normalized));
+  return sets;
+}
+
 }  // namespace
 
 struct Tokenizer::State {
-  State(Vocabulary vocab, AddedTokens added_tokens)
-      : vocabulary(std::move(vocab)), added(std::move(added_tokens)) {}
+  explicit State(Vocabulary vocab) : vocabulary(std::move(vocab)) {}
 
   std::vector<TokenId> encode(std::string_view text, std::span<const TextRange> trusted) const;
-  void encode_plain(std::string_view text, std::vector<TokenId>& ids) const;
+  void encode_between(std::string_view text, std::span<const TextRange> trusted, bool at_start,
+                      std::vector<TokenId>& ids) const;
+  void encode_plain(std::string_view text, bool at_start, std::vector<TokenId>& ids) const;
 
   Vocabulary vocabulary;
-  AddedTokens added;
+  Normalizer normalizer;
+  AddedTokenSets added;
   std::optional<Model> model;  // refers to vocabulary
   std::vector<bool> ends;
   std::optional<TokenId> bos;
   std::optional<TokenId> eos;
   bool add_bos = false;
   bool add_eos = false;
-  bool add_space_prefix = false;
+  SpacePrefix space_prefix = SpacePrefix::none;
+  bool strips_leading_space = false;
+  bool normalizes = false;  // before encode_plain()
   std::string chat_template;
 };
 
@@ -90,23 +131,57 @@ std::vector<TokenId> Tokenizer::State::encode(std::string_view text,
                                               std::span<const TextRange> trusted) const {
   std::vector<TokenId> ids;
   size_t at = 0;
-  for (const AddedTokenMatch& match : added.find(text, trusted)) {
-    encode_plain(text.substr(at, match.range.begin - at), ids);
+  const auto between = [&](size_t end) {
+    encode_between(text.substr(at, end - at), clip(trusted, {at, end}), at == 0, ids);
+  };
+  for (const AddedTokenMatch& match : added.raw.find(text, trusted)) {
+    between(match.range.begin);
     ids.push_back(match.id);
     at = match.range.end;
   }
-  encode_plain(text.substr(at), ids);
+  between(text.size());
   return ids;
 }
 
-void Tokenizer::State::encode_plain(std::string_view text, std::vector<TokenId>& ids) const {
+// `text` lies between the added tokens that are found as they stand; those that are looked for in normalised
+// form may still be in it.
+void Tokenizer::State::encode_between(std::string_view text, std::span<const TextRange> trusted,
+                                      bool at_start, std::vector<TokenId>& ids) const {
+  if (!normalizes || text.empty()) return encode_plain(text, at_start, ids);
+  const NormalizedText normal = normalizer.apply(text, trusted);
+  const std::string_view all = normal.text;
+  size_t at = 0;
+  for (const AddedTokenMatch& match : added.normalized.find(all, normal.trusted)) {
+    encode_plain(all.substr(at, match.range.begin - at), at_start && at == 0, ids);
+    ids.push_back(match.id);
+    at = match.range.end;
+  }
+  encode_plain(all.substr(at), at_start && at == 0, ids);
+}
+
+void Tokenizer::State::encode_plain(std::string_view text, bool at_start, std::vector<TokenId>& ids) const {
   if (text.empty()) return;
-  if (const auto* bpe = std::get_if<ByteLevelBpe>(&*model)) {
-    bpe->encode(text, ids);
-  } else if (add_space_prefix) {
-    std::get<SentencePieceBpe>(*model).encode(" " + std::string(text), ids);
+  if (const auto* bpe = std::get_if<ByteLevelBpe>(&*model)) return bpe->encode(text, ids);
+  const auto& bpe = std::get<SentencePieceBpe>(*model);
+  const bool spaced = text.front() == ' ' || text.starts_with(kSpaceMark);
+  bool prefix = false;
+  switch (space_prefix) {
+    case SpacePrefix::none:
+      break;
+    case SpacePrefix::always:
+      prefix = !normalizes;  // else the normalizer has put it there
+      break;
+    case SpacePrefix::unless_there:
+      prefix = !spaced;
+      break;
+    case SpacePrefix::at_start:
+      prefix = at_start && !spaced;
+      break;
+  }
+  if (prefix) {
+    bpe.encode(" " + std::string(text), ids);
   } else {
-    std::get<SentencePieceBpe>(*model).encode(text, ids);
+    bpe.encode(text, ids);
   }
 }
 
@@ -120,15 +195,18 @@ Result<Tokenizer> Tokenizer::create(TokenizerSpec spec) {
                       "tokenizer.ggml.add_eos_token is set without tokenizer.ggml.eos_token_id");
   }
   HEADRACE_TRY(Vocabulary vocabulary, Vocabulary::create(spec));
-  HEADRACE_TRY(AddedTokens added, AddedTokens::create(vocabulary));
-  auto state = std::make_shared<State>(std::move(vocabulary), std::move(added));
+  auto state = std::make_shared<State>(std::move(vocabulary));
+  state->normalizer = Normalizer(spec);
+  HEADRACE_TRY(state->added, create_added(spec, state->vocabulary, state->normalizer));
   HEADRACE_TRY(state->model, create_model(spec, state->vocabulary));
   state->ends = find_ends(spec, state->vocabulary);
   state->bos = spec.bos;
   state->eos = spec.eos;
   state->add_bos = spec.add_bos;
   state->add_eos = spec.add_eos;
-  state->add_space_prefix = spec.model == TokenizerModel::sentencepiece_bpe && spec.add_space_prefix;
+  state->space_prefix = spec.space_prefix;
+  state->strips_leading_space = spec.strips_leading_space;
+  state->normalizes = spec.nfc || !state->added.normalized.empty();
   state->chat_template = std::move(spec.chat_template);
   return Tokenizer(std::move(state));
 }
@@ -203,7 +281,7 @@ std::string Tokenizer::decode(std::span<const TokenId> ids, bool skip_special) c
 }
 
 bool Tokenizer::strips_leading_space() const {
-  return state_->add_space_prefix;
+  return state_->strips_leading_space;
 }
 
 size_t Tokenizer::vocab_size() const {

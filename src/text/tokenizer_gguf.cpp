@@ -74,6 +74,7 @@ Result<Tokenizer> load_tokenizer(const GgufFile& file) {
   } else {
     HEADRACE_TRY(spec.merges, read_strings(file, "tokenizer.ggml.merges"));
     HEADRACE_TRY(spec.pre_tokenizer, file.string_or("tokenizer.ggml.pre", ""));
+    spec.nfc = spec.pre_tokenizer == "qwen2";  // the format has no key for it
   }
   const auto if_llama = [&](uint64_t id) {
     return sentencepiece ? std::optional<uint64_t>(id) : std::nullopt;
@@ -87,7 +88,9 @@ Result<Tokenizer> load_tokenizer(const GgufFile& file) {
   const bool add_bos = sentencepiece || spec.pre_tokenizer == "llama-bpe";
   HEADRACE_TRY(spec.add_bos, file.boolean_or("tokenizer.ggml.add_bos_token", add_bos));
   HEADRACE_TRY(spec.add_eos, file.boolean_or("tokenizer.ggml.add_eos_token", false));
-  HEADRACE_TRY(spec.add_space_prefix, file.boolean_or("tokenizer.ggml.add_space_prefix", sentencepiece));
+  HEADRACE_TRY(spec.strips_leading_space, file.boolean_or("tokenizer.ggml.add_space_prefix", sentencepiece));
+  spec.strips_leading_space = spec.strips_leading_space && sentencepiece;
+  if (spec.strips_leading_space) spec.space_prefix = SpacePrefix::always;
   HEADRACE_TRY(spec.chat_template, file.string_or("tokenizer.chat_template", ""));
 
   Result<Tokenizer> tokenizer = Tokenizer::create(std::move(spec));

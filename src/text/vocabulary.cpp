@@ -21,16 +21,6 @@ Status check_id(const NamedId& named, size_t vocab_size) {
   return make_error(Errc::bad_model, "{} is {}, but there are {} tokens", named.key, *named.id, vocab_size);
 }
 
-bool looks_like_turn_marker(std::string_view spelling) {
-  constexpr std::string_view kWideBar = "\xEF\xBD\x9C";  // U+FF5C, as DeepSeek writes it
-  const auto framed = [&](std::string_view bar) {
-    return spelling.size() >= 2 * bar.size() + 2 && spelling.front() == '<' && spelling.back() == '>' &&
-           spelling.substr(1, bar.size()) == bar &&
-           spelling.substr(spelling.size() - 1 - bar.size(), bar.size()) == bar;
-  };
-  return framed("|") || framed(kWideBar);
-}
-
 bool only_spaces(std::string_view text) {
   return !text.empty() && text.find_first_not_of(' ') == std::string_view::npos;
 }
@@ -58,6 +48,16 @@ std::string replace_all(std::string_view text, std::string_view from, std::strin
 
 }  // namespace
 
+bool looks_like_turn_marker(std::string_view spelling) {
+  constexpr std::string_view kWideBar = "\xEF\xBD\x9C";  // U+FF5C, as DeepSeek writes it
+  const auto framed = [&](std::string_view bar) {
+    return spelling.size() >= 2 * bar.size() + 2 && spelling.front() == '<' && spelling.back() == '>' &&
+           spelling.substr(1, bar.size()) == bar &&
+           spelling.substr(spelling.size() - 1 - bar.size(), bar.size()) == bar;
+  };
+  return framed("|") || framed(kWideBar);
+}
+
 Result<Vocabulary> Vocabulary::create(const TokenizerSpec& spec) {
   const size_t n = spec.tokens.size();
   if (n == 0) return make_error(Errc::bad_model, "tokenizer.ggml.tokens is empty");
@@ -76,6 +76,8 @@ Result<Vocabulary> Vocabulary::create(const TokenizerSpec& spec) {
                                {"tokenizer.ggml.padding_token_id", spec.pad}}) {
     HEADRACE_RETURN_IF_ERROR(check_id(named, n));
   }
+  for (const TokenId id : spec.ends)
+    HEADRACE_RETURN_IF_ERROR(check_id({"a token that ends an answer", id}, n));
   Vocabulary vocabulary;
   vocabulary.model_ = spec.model;
   vocabulary.spellings_ = spec.tokens;
@@ -95,8 +97,8 @@ void Vocabulary::set_kinds(const TokenizerSpec& spec) {
     if (kinds_[i] == TokenKind::user_defined && looks_like_turn_marker(spellings_[i])) {
       kinds_[i] = TokenKind::control;
     }
-    // Files give runs of spaces as they look, while the model meets them as marks, like any other space.
-    if (model_ == TokenizerModel::sentencepiece_bpe && kinds_[i] == TokenKind::user_defined &&
+    // GGUF files give runs of spaces as they look, while the model meets them as marks, like any other space.
+    if (!spec.added && model_ == TokenizerModel::sentencepiece_bpe && kinds_[i] == TokenKind::user_defined &&
         only_spaces(spellings_[i])) {
       spellings_[i] = replace_all(spellings_[i], " ", kSpaceMark);
     }
@@ -157,10 +159,14 @@ std::optional<TokenId> Vocabulary::find(std::string_view spelling) const {
 }
 
 bool Vocabulary::is_added(TokenId id) const {
-  if (spelling(id).empty()) return false;
-  if (kind(id) == TokenKind::control || kind(id) == TokenKind::unknown) return true;
-  if (kind(id) != TokenKind::user_defined) return false;
-  return model_ == TokenizerModel::byte_level_bpe || !only_spaces(piece(id));
+  const TokenKind its = kind(id);
+  return !spelling(id).empty() &&
+         (its == TokenKind::control || its == TokenKind::unknown || its == TokenKind::user_defined);
+}
+
+bool Vocabulary::is_space_run(TokenId id) const {
+  return model_ == TokenizerModel::sentencepiece_bpe && kind(id) == TokenKind::user_defined &&
+         only_spaces(piece(id));
 }
 
 }  // namespace headrace

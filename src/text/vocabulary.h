@@ -16,6 +16,9 @@ namespace headrace {
 /// The character that stands for a space in sentencepiece vocabularies: U+2581.
 inline constexpr std::string_view kSpaceMark = "\xE2\x96\x81";
 
+/// <|...|>, also with the wide bars that DeepSeek writes.
+bool looks_like_turn_marker(std::string_view spelling);
+
 /// Immutable, so safe to read from several threads.
 class Vocabulary {
  public:
@@ -41,10 +44,13 @@ class Vocabulary {
 
   std::optional<TokenId> find(std::string_view spelling) const;
 
-  /// True for a token that is matched as a whole in the text, before the model sees what lies between:
-  /// control tokens and user-defined ones. Not runs of spaces in a sentencepiece vocabulary (Gemma): those
-  /// come from merges, as in the tokenizers that these models were published with.
+  /// True for a token that, unless the specification says otherwise, is matched as a whole in the text before
+  /// the model sees what lies between: control tokens, unknown ones and user-defined ones.
   bool is_added(TokenId id) const;
+
+  /// True for a user-defined run of space marks in a sentencepiece vocabulary (Gemma). A text that is spelled
+  /// with marks has it as an added token; runs of spaces become it by merging.
+  bool is_space_run(TokenId id) const;
 
  private:
   Vocabulary() = default;
