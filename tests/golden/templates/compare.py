@@ -151,10 +151,16 @@ def inputs(count):
     return rng.sample(plain, min(len(plain), count // 3)) + rng.sample(everything, min(len(everything), count - count // 3))
 
 
-def theirs(env, source, given):
+def compiled(env, source):
+    try:
+        return env.from_string(source), None
+    except Exception as error:
+        return None, f"{type(error).__name__}: {error}"
+
+
+def theirs(chat, given):
     """The text, or None and why not."""
     try:
-        chat = env.from_string(source)
         copied = copy.deepcopy(given)
         # As apply_chat_template passes them: `documents` is always there.
         values = {"documents": None, **copied["extra"], "messages": copied["messages"], "tools": copied["tools"],
@@ -169,8 +175,9 @@ def compare(env, name, source, given, answers, verbose):
     reasons = collections.Counter()
     differing = []
     laundered = 0
+    chat, broken = compiled(env, source)
     for one, answer in zip(given, answers):
-        text, why = theirs(env, source, one)
+        text, why = theirs(chat, one) if chat else (None, broken)
         if text is None and "error" in answer:
             refused += 1
             reasons[(str(why)[:80], answer["error"][:100])] += 1
