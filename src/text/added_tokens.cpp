@@ -53,7 +53,13 @@ Result<AddedTokens> AddedTokens::create(const Vocabulary& vocabulary, std::span<
     for (size_t at = 0; at < spelling.size(); ++at) {
       const auto [next, fresh] = added.edges_.try_emplace(edge(node, byte_at(spelling, at)),
                                                           static_cast<uint32_t>(added.nodes_.size()));
-      if (fresh) added.nodes_.emplace_back();
+      if (fresh) {
+        if (added.nodes_.size() > kMaxAddedTokensBytes) {
+          return make_error(Errc::out_of_budget, "added tokens have more than {} bytes",
+                            kMaxAddedTokensBytes);
+        }
+        added.nodes_.emplace_back();
+      }
       node = next->second;
     }
     added.nodes_[node] = {pattern.rule, vocabulary.kind(pattern.rule.id) != TokenKind::user_defined};

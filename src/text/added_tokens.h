@@ -20,6 +20,9 @@ namespace headrace {
 
 /// Longest spelling of a special or user-defined token: it bounds the work per byte of text.
 inline constexpr size_t kMaxAddedTokenBytes = 1024;
+/// All these spellings together, what they begin with in common counted once: it bounds the memory. Gemma 3
+/// has 6,400 of them with 90 kB.
+inline constexpr size_t kMaxAddedTokensBytes = size_t{1} << 22;
 
 struct AddedTokenMatch {
   TextRange range;
@@ -36,7 +39,8 @@ class AddedTokens {
   };
 
   /// `patterns` are of tokens of `vocabulary`, their spellings not empty; of equal ones the last counts.
-  /// Fails with unsupported if a spelling is longer than kMaxAddedTokenBytes.
+  /// Fails with unsupported if a spelling is longer than kMaxAddedTokenBytes, with out_of_budget beyond
+  /// kMaxAddedTokensBytes.
   static Result<AddedTokens> create(const Vocabulary& vocabulary, std::span<const Pattern> patterns);
 
   bool empty() const { return nodes_.size() == 1; }

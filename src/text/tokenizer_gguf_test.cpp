@@ -53,6 +53,20 @@ TEST(TokenizerGguf, AByteLevelTokenizerIsRead) {
   EXPECT_EQ(tokenizer.chat_template(), "{{ messages }}");
 }
 
+TEST(TokenizerGguf, Qwen2NormalisesAlthoughTheFileDoesNotSaySo) {
+  const auto ids = [](const char* pre) {
+    GgufWriter writer;
+    writer.add("tokenizer.ggml.model", "gpt2")
+        .add("tokenizer.ggml.pre", pre)
+        .add("tokenizer.ggml.tokens",
+             std::vector<std::string>{"e", "\xC3\x83", "\xC2\xA9", "\xC3\x8C", "\xC4\xA3"})
+        .add("tokenizer.ggml.merges", std::vector<std::string>{});
+    return load(writer).value().encode("e\xCC\x81");  // and the bytes of U+00E9 and U+0301 are tokens 1 to 4
+  };
+  EXPECT_EQ(ids("qwen2"), (Ids{1, 2}));
+  EXPECT_EQ(ids("llama-bpe"), (Ids{0, 3, 4}));
+}
+
 TEST(TokenizerGguf, ASentencePieceFileThatSaysNothingMeansLlama2sRules) {
   const Tokenizer tokenizer = load(sentencepiece()).value();
   EXPECT_EQ(tokenizer.bos(), 1);

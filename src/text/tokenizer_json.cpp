@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/file.h"
+#include "text/added_tokens.h"
 #include "text/byte_alphabet.h"
 #include "text/json_field.h"
 #include "text/tokenizer_json_file.h"
@@ -20,6 +21,7 @@ namespace {
 
 constexpr std::string_view kTokenizerFile = "tokenizer.json";
 constexpr std::string_view kConfigFile = "tokenizer_config.json";
+constexpr auto kIds = static_cast<int64_t>(kMaxTokenizerJsonTokens);
 
 class Builder {
  public:
@@ -33,16 +35,16 @@ class Builder {
 
  private:
   Status read_model_settings(const JsonField& model);
-  Status read_byte_fallback();
+  Status make_room(const std::vector<JsonField>& added);
   Status read_vocab();
-  Status read_added_tokens();
+  void find_byte_tokens();
   Status read_added_token(const JsonField& field);
   Status read_unk(const JsonField& model);
   Status read_frame();
   Status check_bytes(const JsonField& model);
   bool is_special(TokenId id) const;
 
-  Status define(TokenId id, const std::string& spelling, TokenKind kind, const std::string& path);
+  Status define(TokenId id, std::string spelling, TokenKind kind, std::string_view path);
   Result<std::optional<TokenId>> find_named(const JsonField& field) const;
   Status set_from_config(const JsonField& field, bool framed, std::optional<TokenId>& id) const;
 
@@ -51,16 +53,22 @@ class Builder {
   TokenizerSpec spec_;
   bool byte_fallback_ = false;
   std::vector<bool> defined_;
-  std::unordered_map<std::string, TokenId> by_spelling_;
+  std::unordered_map<std::string_view, TokenId> by_spelling_;  // views into spec_.tokens
 };
 
 Status Builder::read() {
   HEADRACE_RETURN_IF_ERROR(read_pipeline(document_, spec_));
   const JsonField model = document_["model"];
   HEADRACE_RETURN_IF_ERROR(read_model_settings(model));
+  std::vector<JsonField> added;
+  if (const JsonField list = document_["added_tokens"]; !list.is_null()) {
+    HEADRACE_TRY(added, list.elements());
+  }
+  HEADRACE_RETURN_IF_ERROR(make_room(added));
   HEADRACE_RETURN_IF_ERROR(read_vocab());
-  HEADRACE_RETURN_IF_ERROR(read_byte_fallback());
-  HEADRACE_RETURN_IF_ERROR(read_added_tokens());
+  find_byte_tokens();
+  spec_.added.emplace();
+  for (const JsonField& field : added) HEADRACE_RETURN_IF_ERROR(read_added_token(field));
   HEADRACE_RETURN_IF_ERROR(read_unk(model));
   HEADRACE_RETURN_IF_ERROR(check_bytes(model));
   return read_frame();
@@ -104,62 +112,70 @@ Status Builder::read_model_settings(const JsonField& model) {
   return {};
 }
 
-Status Builder::define(TokenId id, const std::string& spelling, TokenKind kind, const std::string& path) {
-  const auto at = static_cast<size_t>(id);
-  if (at >= spec_.tokens.size()) {
-    spec_.tokens.resize(at + 1);
-    spec_.kinds.resize(at + 1, TokenKind::unused);
-    defined_.resize(at + 1, false);
+// Makes room for all tokens at once: by_spelling_ looks into them.
+Status Builder::make_room(const std::vector<JsonField>& added) {
+  int64_t last = -1;
+  const auto check = [&](int64_t id) {
+    last = std::max(last, id);
+    return id >= 0 && id < kIds;
+  };
+  for (const auto& [spelling, id] : file_.vocab) {
+    if (check(id)) continue;
+    return make_error(Errc::bad_model, "model.vocab[\"{}\"]: expected an id from 0 to {}, found {}",
+                      printable(spelling), kIds - 1, id);
   }
+  for (const JsonField& field : added) {
+    HEADRACE_TRY(const int64_t id, field["id"].integer());
+    if (check(id)) continue;
+    return make_error(Errc::bad_model, "{}: expected an id from 0 to {}, found {}", field["id"].path(),
+                      kIds - 1, id);
+  }
+  const auto n = static_cast<size_t>(last + 1);
+  spec_.tokens.resize(n);
+  spec_.kinds.resize(n, TokenKind::unused);
+  defined_.resize(n, false);
+  by_spelling_.reserve(file_.vocab.size() + added.size());
+  return {};
+}
+
+Status Builder::define(TokenId id, std::string spelling, TokenKind kind, std::string_view path) {
+  const auto at = static_cast<size_t>(id);
   if (defined_[at]) {
     return make_error(Errc::bad_model, "{}: id {} of \"{}\" is also that of \"{}\"", path, id,
                       printable(spelling), printable(spec_.tokens[at]));
   }
-  if (!by_spelling_.emplace(spelling, id).second)
-    return make_error(Errc::bad_model, "{}: \"{}\" is there twice", path, printable(spelling));
+  spec_.tokens[at] = std::move(spelling);
+  if (!by_spelling_.emplace(spec_.tokens[at], id).second)
+    return make_error(Errc::bad_model, "{}: \"{}\" is there twice", path, printable(spec_.tokens[at]));
   defined_[at] = true;
-  spec_.tokens[at] = spelling;
   spec_.kinds[at] = kind;
   return {};
 }
 
 Status Builder::read_vocab() {
-  by_spelling_.reserve(file_.vocab.size());
-  for (const auto& [spelling, id] : file_.vocab) {
-    if (id < 0 || static_cast<uint64_t>(id) >= kMaxTokenizerJsonTokens) {
-      return make_error(Errc::bad_model, "model.vocab[\"{}\"]: expected an id from 0 to {}, found {}",
-                        printable(spelling), kMaxTokenizerJsonTokens - 1, id);
-    }
-    HEADRACE_RETURN_IF_ERROR(define(static_cast<TokenId>(id), spelling, TokenKind::normal, "model.vocab"));
+  for (auto& [spelling, id] : file_.vocab) {
+    HEADRACE_RETURN_IF_ERROR(
+        define(static_cast<TokenId>(id), std::move(spelling), TokenKind::normal, "model.vocab"));
   }
   file_.vocab = {};
   return {};
 }
 
-Status Builder::read_byte_fallback() {
-  if (!byte_fallback_) return {};
+void Builder::find_byte_tokens() {
+  if (!byte_fallback_) return;
   for (unsigned byte = 0; byte < 256; ++byte) {
     const auto entry = by_spelling_.find(fmt::format("<0x{:02X}>", byte));
     if (entry != by_spelling_.end()) spec_.kinds[static_cast<size_t>(entry->second)] = TokenKind::byte;
   }
-  return {};
-}
-
-Status Builder::read_added_tokens() {
-  spec_.added.emplace();
-  const JsonField list = document_["added_tokens"];
-  if (list.is_null()) return {};
-  HEADRACE_TRY(const std::vector<JsonField> fields, list.elements());
-  for (const JsonField& field : fields) HEADRACE_RETURN_IF_ERROR(read_added_token(field));
-  return {};
 }
 
 Status Builder::read_added_token(const JsonField& field) {
   HEADRACE_TRY(const int64_t number, field["id"].integer());
   HEADRACE_TRY(const std::string content, field["content"].string());
-  if (number < 0 || static_cast<uint64_t>(number) >= kMaxTokenizerJsonTokens)
-    return field["id"].wrong(fmt::format("an id from 0 to {}", kMaxTokenizerJsonTokens - 1));
-  if (content.empty()) return field["content"].wrong("a token that is not empty");
+  if (content.empty() || content.size() > kMaxAddedTokenBytes) {
+    return make_error(Errc::unsupported, "{}: {} bytes, only 1 to {} are supported", field["content"].path(),
+                      content.size(), kMaxAddedTokenBytes);
+  }
   AddedTokenRule rule;
   rule.id = static_cast<TokenId>(number);
   HEADRACE_TRY(const bool special, field["special"].boolean_or(false));
@@ -228,10 +244,10 @@ Status Builder::read_merges() {
   for (size_t i = 0; i < file_.merges.size(); ++i) {
     std::string& merge = file_.merges[i];
     const size_t space = merge.find(' ');
-    const std::string left = merge.substr(0, space);
-    const std::string right = merge.substr(space + 1);
+    const std::string_view left = std::string_view(merge).substr(0, space);
+    const std::string_view right = std::string_view(merge).substr(space + 1);
     joined.assign(left).append(right);
-    const auto wrong = [&](const std::string& part) {
+    const auto wrong = [&](std::string_view part) {
       return make_error(Errc::bad_model, "model.merges[{}]: \"{}\" is not in model.vocab", i,
                         printable(part));
     };

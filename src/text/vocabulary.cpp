@@ -7,6 +7,7 @@
 
 #include "core/file.h"
 #include "text/byte_alphabet.h"
+#include "text/normalizer.h"
 
 namespace headrace {
 namespace {
@@ -83,6 +84,7 @@ Result<Vocabulary> Vocabulary::create(const TokenizerSpec& spec) {
   vocabulary.spellings_ = spec.tokens;
   vocabulary.set_kinds(spec);
   HEADRACE_RETURN_IF_ERROR(vocabulary.set_pieces());
+  if (spec.added) vocabulary.normalize_pieces(spec);
   HEADRACE_RETURN_IF_ERROR(vocabulary.index());
   return vocabulary;
 }
@@ -137,6 +139,17 @@ Status Vocabulary::set_pieces() {
     }
   }
   return {};
+}
+
+// A token that is looked for in normalised text stands for what it was found as.
+void Vocabulary::normalize_pieces(const TokenizerSpec& spec) {
+  const Normalizer normalizer(spec);
+  for (const AddedTokenRule& rule : *spec.added) {
+    if (!rule.normalized) continue;
+    const auto at = static_cast<size_t>(rule.id);
+    const std::string normal = normalizer.apply(spellings_[at], {}).text;
+    pieces_[at] = model_ == TokenizerModel::byte_level_bpe ? normal : replace_all(normal, kSpaceMark, " ");
+  }
 }
 
 Status Vocabulary::index() {

@@ -56,6 +56,7 @@ class Vocabulary {
   Vocabulary() = default;
   void set_kinds(const TokenizerSpec& spec);
   Status set_pieces();
+  void normalize_pieces(const TokenizerSpec& spec);
   Status index();
 
   TokenizerModel model_ = TokenizerModel::byte_level_bpe;
