@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/checked.h"
+#include "core/file.h"
 #include "tensor/blocks.h"
 
 namespace headrace {
@@ -28,7 +29,7 @@ Result<WeightLoader> WeightLoader::create(const GgufFile& file, Backend& backend
     const uint64_t k = tensor.row_elements();
     if (rows > UINT32_MAX || k > kMaxVectorElements) {
       return make_error(Errc::bad_model, "{}: tensor {}: shape {} is beyond any supported model", file.name(),
-                        tensor.name, shape_text(tensor));
+                        printable(tensor.name), shape_text(tensor));
     }
     const uint64_t as_vector = rows == 1 ? k * sizeof(float) : 0;
     const uint64_t as_matrix =
@@ -123,7 +124,7 @@ Status WeightLoader::finish() const {
   for (const GgufTensor& tensor : file_.tensors()) {
     if (taken_.contains(tensor.name)) continue;
     return make_error(Errc::unsupported, "{}: tensor {} {} has no place in this architecture", file_.name(),
-                      tensor.name, shape_text(tensor));
+                      printable(tensor.name), shape_text(tensor));
   }
   return {};
 }
