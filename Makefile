@@ -4,10 +4,11 @@
 PRESET ?= release
 JOBS   ?= $(shell nproc)
 BUILD  := build/$(PRESET)
+FUZZ_SECONDS ?= 600
 PROMPT ?= Explain in one paragraph how rivers form.
 
 .DEFAULT_GOAL := help
-.PHONY: help deps configure build run test test-long bench format format-check tidy install clean
+.PHONY: help deps configure build run test test-long fuzz bench format format-check tidy install clean
 
 help:            ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -30,9 +31,16 @@ test: configure  ## build everything and run the fast tests
 	@tools/check-structure
 	@ctest --test-dir $(BUILD) -j $(JOBS) -L fast --output-on-failure --no-tests=error
 
-test-long:       ## the tests again under each sanitizer
+test-long:       ## the tests again under each sanitizer, and the fuzzers
 	@$(MAKE) test PRESET=asan
 	@$(MAKE) test PRESET=tsan
+	@$(MAKE) fuzz
+
+fuzz:            ## FUZZ_SECONDS of every fuzzer, two at a time; findings in build/fuzz/findings
+	@tools/install-deps --fuzz
+	@$(MAKE) PRESET=fuzz configure
+	@cmake --build build/fuzz -j $(JOBS) --target fuzzers
+	@tools/fuzz run $(FUZZ_SECONDS)
 
 bench: build     ## measure this machine; see bench/README.md
 	@bench/run

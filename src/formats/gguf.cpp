@@ -20,6 +20,11 @@ const Item* find_sorted(const std::vector<Item>& items, const std::vector<uint32
   return &items[*found];
 }
 
+bool is_integer(GgufType type) {
+  return type != GgufType::f32 && type != GgufType::f64 && type != GgufType::boolean &&
+         type != GgufType::string && type != GgufType::array;
+}
+
 // "u32 7", "array of string": what stands in the file, short enough for a message.
 std::string found_text(const GgufValue& value) {
   return value.is_array ? value.type_text() : fmt::format("{} {}", value.type_text(), value.text());
@@ -106,7 +111,7 @@ Result<std::vector<std::string_view>> GgufFile::strings(std::string_view key) co
 
 Result<std::vector<int64_t>> GgufFile::ints(std::string_view key) const {
   HEADRACE_TRY(const GgufValue value, required(key));
-  if (!value.is_array) return wrong_kind(key, value, "an array of integers");
+  if (!value.is_array || !is_integer(value.type)) return wrong_kind(key, value, "an array of integers");
   std::vector<int64_t> out;
   out.reserve(value.count);
   for (uint64_t i = 0; i < value.count; ++i) {

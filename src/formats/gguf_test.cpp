@@ -202,6 +202,19 @@ TEST(Gguf, AValueOfTheWrongKindIsAnErrorThatSaysWhatWasFound) {
   expect_error(file.boolean_or("minus", true), "'minus': expected a bool");
 }
 
+TEST(Gguf, AnEmptyArrayKeepsItsType) {
+  const std::string bytes = GgufWriter()
+                                .add("floats", std::vector<float>{})
+                                .add("strings", std::vector<std::string>{})
+                                .add("ints", std::vector<int32_t>{})
+                                .bytes();
+  const GgufFile file = parsed(bytes);
+  EXPECT_TRUE(file.ints("ints")->empty());
+  expect_error(file.ints("floats"), "'floats': expected an array of integers, found array of f32");
+  expect_error(file.ints("strings"), "'strings': expected an array of integers, found array of string");
+  expect_error(file.floats("ints"), "'ints': expected an array of floats, found array of i32");
+}
+
 TEST(Gguf, VersionAlignmentAndOrderDoNotChangeTheMeaning) {
   const std::vector<float> a = {1, 2, 3}, b = {4, 5};
   for (const uint32_t version : {2u, 3u}) {

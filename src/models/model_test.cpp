@@ -89,6 +89,11 @@ TEST(LoadModel, ATensorThatWouldBeLeftOutOfTheComputationIsRefused) {
             std::string::npos);
 }
 
+TEST(LoadModel, ATensorsNameReachesAMessageOnlyInPrintableForm) {
+  EXPECT_NE((TinyFile{.extra = {{"\x1b[2J\xff", {32}}}}.refusal().find("tensor \\x1b[2J\\xff [32]")),
+            std::string::npos);
+}
+
 TEST(LoadModel, MatricesOfOneRowNeverOutgrowTheirMemory) {
   // A row of a panel layout takes more than its floats.
   EXPECT_EQ((TinyFile{.d_model = 2048, .d_ff = 1, .vocab = 1}.refusal()), "");

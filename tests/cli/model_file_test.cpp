@@ -30,7 +30,7 @@ void expect_refused(const std::string& path, int exit_code, const std::string& p
 
 TEST(ModelFile, MissingFilesAndFoldersAreSaidToBeThat) {
   expect_refused((test_folder() / "nowhere.gguf").string(), 5, "no such file");
-  expect_refused(test_folder().string(), 1, "directory");
+  expect_refused(test_folder().string(), 5, "a folder without config.json");
   expect_refused("smollm2:135m", 5, "headrace pull smollm2:135m");
 }
 
@@ -65,6 +65,39 @@ TEST(ModelFile, AnUnknownArchitectureRunsNotButItsFactsAreShown) {
   EXPECT_EQ(json["architecture"], "mamba");
   EXPECT_EQ(json["supported"], false);
   EXPECT_GT(json["parameters"].get<int>(), 0);
+}
+
+TEST(ModelFile, AFolderAndTheGgufFileMadeOfItAreTheSameModel) {
+  for (const char* name : {"llama-gqa-untied-bias", "qwen2-gqa-tied", "gemma3-window"}) {
+    const std::string folder = std::string(HEADRACE_GOLDEN) + "/models/" + name;
+    const auto outputs = [&](const std::string& model) {
+      std::string all;
+      for (const std::vector<std::string>& arguments :
+           {std::vector<std::string>{"run", "-m", model, "--raw", "-p", "The river", "-n", "16", "--temp",
+                                     "0", "-q"},
+            {"tokenize", "-m", model, "-p", "Wasser, 水 12"}}) {
+        const Outcome outcome = headrace(arguments);
+        EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+        all += outcome.out;
+      }
+      return all;
+    };
+    const std::string of_folder = outputs(folder);
+    EXPECT_GT(of_folder.size(), 20U);
+    EXPECT_EQ(of_folder, outputs(folder + "/model.gguf")) << name;
+    EXPECT_EQ(of_folder, outputs(folder + "/config.json")) << name;
+  }
+}
+
+TEST(ModelFile, InfoShowsTheFactsOfAFolder) {
+  const Outcome outcome = headrace(
+      {"info", "-m", std::string(HEADRACE_GOLDEN) + "/models/qwen2-gqa-tied", "--json", "--metadata"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const Json json = Json::parse(outcome.out);
+  EXPECT_EQ(json["architecture"], "qwen2");
+  EXPECT_EQ(json["layers"], 2);
+  EXPECT_EQ(json["chat_template"], true);
+  EXPECT_EQ(json["metadata"]["hidden_size"], "32");
 }
 
 TEST(ModelFile, InfoShowsTheFacts) {

@@ -19,6 +19,9 @@ class ForLoop final : public Loop {
 
   /// The next item, or nothing at the end.
   Result<std::optional<Value>> next();
+  /// The statement is done, while `loop` may live on in a namespace. The scope that a condition was asked in
+  /// may serve others from now on.
+  void leave() { left_ = true; }
   Result<std::optional<Value>> attribute(std::string_view name) override;
   Result<Value> call(std::string_view method, const CallArguments& args) override;
 
@@ -34,10 +37,13 @@ class ForLoop final : public Loop {
   std::vector<Value> accepted_;  // items that passed
   size_t taken_ = 0;             // of those, how many the loop has visited
   std::optional<Value> last_changed_;
+  bool left_ = false;
 };
 
 Result<bool> ForLoop::look_ahead(bool all) {
   while (unseen_ < items_.size() && (all || taken_ == accepted_.size())) {
+    if (left_ && node_.condition)
+      return not_supported("looking ahead in a loop that was left is not supported");
     const Value item = items_[unseen_++];
     HEADRACE_TRY(const bool passed,
                  node_.condition ? interpreter_.passes(node_, item, outer_) : Result<bool>(true));
@@ -241,6 +247,7 @@ Result<Interpreter::Flow> Interpreter::execute(const ForStatement& s) {
     }
     release(scope);
   }
+  loop->leave();
   if (any || s.otherwise.empty()) return Flow::next;
   HEADRACE_TRY(Scope* const scope, new_scope(scope_));
   const Inside inside(*this, scope);

@@ -116,6 +116,20 @@ TEST(Limits, IntegersThatOverflowAreRefused) {
   EXPECT_EQ(code_of("{{ x }}", R"({"x": 18446744073709551615})"), Errc::unsupported);
 }
 
+TEST(Limits, ALoopThatWasLeftDoesNotAskItsConditionAgain) {
+  // The macro's scope is free for others by then; to search it as its own parent would take forever.
+  const std::string left =
+      "{% set ns = namespace() %}{% macro m() %}{% for x in [1, 2, 3] if x < 2 or missing %}"
+      "{% set ns.loop = loop %}{% break %}{% endfor %}{% endmacro %}{{ m() }}";
+  EXPECT_EQ(code_of(left + "{{ ns.loop.length }}"), Errc::unsupported);
+  EXPECT_EQ(code_of(left + "{{ ns.loop.last }}"), Errc::unsupported);
+  EXPECT_EQ(
+      render(
+          "{% set ns = namespace() %}{% for x in [1, 2, 3] %}{% set ns.loop = loop %}{% break %}{% endfor %}"
+          "{{ ns.loop.index }}{{ ns.loop.length }}{{ ns.loop.last }}"),
+      "13False");
+}
+
 TEST(Limits, ValuesThatPointAtThemselvesAreNoTrouble) {
   EXPECT_EQ(render("{% set ns = namespace() %}{% set ns.self = ns %}{% macro m() %}x{% endmacro %}"
                    "{% set ns.m = m %}{{ ns.self.self.m() }}{{ ns == ns.self }}"),
