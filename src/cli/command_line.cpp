@@ -86,12 +86,14 @@ int run_command_line(int argc, const char* const* argv) {
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   Action action;
   register_run(app, action);
+  register_chat(app, action);
   register_info(app, action);
   register_perplexity(app, action);
   register_pull(app, action);
   register_doctor(app, action);
   register_tokenize(app, action);
   register_detokenize(app, action);
+  register_apply_template(app, action);
 
   std::vector<std::string> arguments = translate_arguments(argc, argv);
   if (const std::optional<std::string> flag = unknown_flag(arguments)) {

@@ -84,12 +84,13 @@ Status detokenize(const DetokenizeFlags& flags) {
 void register_detokenize(CLI::App& app, Action& action) {
   auto flags = std::make_shared<DetokenizeFlags>();
   CLI::App& verb = *app.add_subcommand("detokenize", "Show the text of tokens");
-  add_model_flags(verb, flags->model);
+  add_model_flag(verb, flags->model);
   add_prompt_flags(verb, flags->text);
   verb.get_option("--prompt")->description("Token ids, or what tokenize --json prints");
   verb.get_option("--file")->description("The same from a file, '-' for standard input");
   verb.add_flag("--no-special", flags->no_special, "Leave special tokens out");
   verb.add_flag("--no-bos", flags->no_bos, "Leave out the token for beginning of text that tokenize added");
+  add_quiet_flag(verb, flags->model.quiet);
   verb.add_flag("--json", flags->json, "Print {\"text\":\"...\"}");
   verb.footer(
       "\nOn a terminal the text is followed by a newline, elsewhere by nothing.\n\n"

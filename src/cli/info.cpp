@@ -167,7 +167,8 @@ Status info(const InfoFlags& flags) {
 void register_info(CLI::App& app, Action& action) {
   auto flags = std::make_shared<InfoFlags>();
   CLI::App& verb = *app.add_subcommand("info", "Show the facts of a model file");
-  add_model_flags(verb, flags->model);
+  add_model_flag(verb, flags->model);
+  add_quiet_flag(verb, flags->model.quiet);
   verb.add_flag("--metadata", flags->metadata, "All keys of the file, too");
   verb.add_flag("--json", flags->json, "Print them as JSON");
   verb.callback([flags, &action] { action = [flags] { return info(*flags); }; });

@@ -1,6 +1,7 @@
 #include "cli/options.h"
 
 #include <cmath>
+#include <random>
 
 #include "models/transformer.h"
 
@@ -22,9 +23,9 @@ void add_cache_type(CLI::App& app, const std::string& name, DType& type, const s
   };
   app.add_option_function<std::string>(
          name, [&type](const std::string& text) { type = dtype_from_name(text).value_or(type); },
-         "Type of cached " + what + ": f32, f16 or bf16 [f16]")
+         "Type of cached " + what + " [f16]")
       ->check(known)
-      ->type_name("TYPE");
+      ->type_name("f32|f16|bf16");
 }
 
 void add_numerics(CLI::App& app, EngineFlags& flags) {
@@ -37,7 +38,7 @@ void add_numerics(CLI::App& app, EngineFlags& flags) {
       ->check([](const std::string& text) {
         return text == "int8" || text == "f32" ? std::string() : "expected int8 or f32, found '" + text + "'";
       })
-      ->type_name("KIND");
+      ->type_name("int8|f32");
   app.add_option("--numerics", "Promise on the bits of results; only exact is built yet [exact]")
       ->check([](const std::string& text) -> std::string {
         if (text == "exact") return {};
@@ -45,32 +46,45 @@ void add_numerics(CLI::App& app, EngineFlags& flags) {
           return "level '" + text + "' is not built yet, only exact is";
         return "expected exact, found '" + text + "'";
       })
-      ->type_name("LEVEL");
+      ->type_name("exact");
 }
 
 }  // namespace
 
+void begin_group(CLI::App& app, const char* heading) {
+  app.option_defaults()->group(heading);
+}
+
 void add_quiet_flag(CLI::App& app, bool& quiet) {
+  begin_group(app, kOutputGroup);
   app.add_flag("--quiet,-q", quiet, "Only errors on standard error");
 }
 
-void add_model_flags(CLI::App& app, ModelFlags& flags) {
-  app.add_option("--model,-m", flags.model, "A GGUF file, or the short name of a downloaded model")
+CLI::Option* add_model_flag(CLI::App& app, ModelFlags& flags) {
+  begin_group(app, kModelGroup);
+  return app.add_option("--model,-m", flags.model, "A GGUF file, or the short name of a downloaded model")
       ->required()
-      ->type_name("MODEL");
-  add_quiet_flag(app, flags.quiet);
+      ->type_name(kModelValue);
 }
 
 void add_file_flag(CLI::App& app, TextFlags& flags) {
-  app.add_option("--file,-f", flags.file, "Text from a file, '-' for standard input")->type_name("FILE");
+  begin_group(app, kPromptGroup);
+  app.add_option("--file,-f", flags.file, "Text from a file, '-' for standard input")->type_name(kFileValue);
+}
+
+void add_system_flag(CLI::App& app, std::string& system) {
+  app.add_option("--system-prompt", system, "A system message before the prompt (also -sys)")
+      ->type_name("TEXT");
 }
 
 void add_prompt_flags(CLI::App& app, TextFlags& flags) {
+  begin_group(app, kPromptGroup);
   app.add_option("--prompt,-p", flags.prompt, "The text")->type_name("TEXT");
   add_file_flag(app, flags);
 }
 
 void add_engine_flags(CLI::App& app, EngineFlags& flags) {
+  begin_group(app, kEngineGroup);
   add_number(app, "--ctx-size,-c", flags.context, 0U, std::numeric_limits<uint32_t>::max(),
              "Tokens of context; 0: as the model was trained, or what fits [0]", "0 to 4294967295");
   add_number(app, "--threads,-t", flags.threads, 0U, kMaxThreads, "Threads; 0: as many as cores [0]",
@@ -92,7 +106,20 @@ void add_engine_flags(CLI::App& app, EngineFlags& flags) {
   app.add_flag("--no-warmup", flags.no_warmup, "Skip the dummy step before the clock starts");
 }
 
+void add_predict_flag(CLI::App& app, int64_t& predict) {
+  begin_group(app, kSamplingGroup);
+  add_number(app, "--predict,-n", predict, int64_t{-1}, kMaxPredict,
+             "Tokens to generate; -1: until the model ends or the context is full [-1]", "-1 to 2147483647");
+}
+
+uint64_t seed_of(const SamplingFlags& flags) {
+  if (flags.seed) return *flags.seed;
+  std::random_device device;
+  return uint64_t{device()} << 32 | device();
+}
+
 void add_sampling_flags(CLI::App& app, SamplingFlags& flags) {
+  begin_group(app, kSamplingGroup);
   SamplingParams& p = flags.params;
   app.add_option_function<std::string>(
          "--seed,-s",

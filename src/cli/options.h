@@ -34,11 +34,27 @@ CLI::Option* add_number(CLI::App& app, const std::string& names, T& value, T low
       ->type_name("N");
 }
 
+/// The heading under which the flags added from here on stand in --help. Order of headings: first use.
+void begin_group(CLI::App& app, const char* heading);
+inline constexpr const char* kModelGroup = "Model";
+inline constexpr const char* kPromptGroup = "Prompt";
+inline constexpr const char* kSamplingGroup = "Sampling";
+inline constexpr const char* kEngineGroup = "Engine";
+inline constexpr const char* kOutputGroup = "Output";
+
+// Type names that say what a value is; completion.cpp offers files for the one and models for the other. A
+// type name with bars, "f32|f16|bf16", lists all values that there are.
+inline constexpr const char* kFileValue = "FILE";
+inline constexpr const char* kModelValue = "MODEL";
+
+inline constexpr int64_t kMaxPredict = std::numeric_limits<int32_t>::max();
+
 struct ModelFlags {
   std::string model;
   bool quiet = false;
 };
-void add_model_flags(CLI::App& app, ModelFlags& flags);
+CLI::Option* add_model_flag(CLI::App& app, ModelFlags& flags);
+/// Begins the group of flags about output.
 void add_quiet_flag(CLI::App& app, bool& quiet);
 
 /// Text from -p, or from a file, or from standard input.
@@ -48,6 +64,7 @@ struct TextFlags {
 };
 void add_prompt_flags(CLI::App& app, TextFlags& flags);
 void add_file_flag(CLI::App& app, TextFlags& flags);
+void add_system_flag(CLI::App& app, std::string& system);
 
 struct EngineFlags {
   uint32_t context = 0;        // 0: the model's
@@ -67,5 +84,8 @@ struct SamplingFlags {
   std::optional<uint64_t> seed;  // none: from the system
 };
 void add_sampling_flags(CLI::App& app, SamplingFlags& flags);
+void add_predict_flag(CLI::App& app, int64_t& predict);
+/// The seed that was asked for, or a random one.
+uint64_t seed_of(const SamplingFlags& flags);
 
 }  // namespace headrace::cli

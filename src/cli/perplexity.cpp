@@ -121,12 +121,14 @@ void register_perplexity(CLI::App& app, Action& action) {
   auto flags = std::make_shared<PerplexityFlags>();
   flags->engine.context = kDefaultBlock;
   CLI::App& verb = *app.add_subcommand("perplexity", "Measure how well a model predicts a text");
-  add_model_flags(verb, flags->model);
+  add_model_flag(verb, flags->model);
   add_file_flag(verb, flags->text);
   add_engine_flags(verb, flags->engine);
   verb.get_option("--ctx-size")->description("Tokens of a block, of which the second half is scored [512]");
+  begin_group(verb, kPromptGroup);
   add_number(verb, "--chunks", flags->blocks, int64_t{1}, int64_t{1} << 40,
              "Score only the first N blocks [all]", "1 or more");
+  add_quiet_flag(verb, flags->model.quiet);
   verb.add_flag("--json", flags->json, "Print the figures as JSON");
   verb.footer("\nExample:\n  headrace perplexity -m smollm2:135m -f novel.txt --chunks 20\n");
   verb.callback([flags, &action] { action = [flags] { return perplexity(*flags); }; });

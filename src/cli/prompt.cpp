@@ -1,7 +1,6 @@
 #include "cli/prompt.h"
 
 #include "cli/output.h"
-#include "text/chat_template.h"
 
 namespace headrace::cli {
 namespace {
@@ -15,14 +14,19 @@ Result<std::vector<TextPiece>> apply_template(const Tokenizer& tokenizer, const 
   std::vector<ChatMessage> messages;
   if (!prompt.system.empty()) messages.push_back({"system", prompt.system});
   messages.push_back({"user", prompt.text});
-  ChatInput input;
+  ChatInput input = chat_input(tokenizer);
   input.messages = to_json(messages);
-  input.bos_token = spelling_of(tokenizer, tokenizer.bos());
-  input.eos_token = spelling_of(tokenizer, tokenizer.eos());
   return chat.render(input);
 }
 
 }  // namespace
+
+ChatInput chat_input(const Tokenizer& tokenizer) {
+  ChatInput input;
+  input.bos_token = spelling_of(tokenizer, tokenizer.bos());
+  input.eos_token = spelling_of(tokenizer, tokenizer.eos());
+  return input;
+}
 
 Result<std::vector<int32_t>> encode_prompt(const Tokenizer& tokenizer, const PromptText& prompt) {
   if (!prompt.raw && !tokenizer.chat_template().empty()) {

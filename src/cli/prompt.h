@@ -6,9 +6,13 @@
 #include <vector>
 
 #include "core/result.h"
+#include "text/chat_template.h"
 #include "text/tokenizer.h"
 
 namespace headrace::cli {
+
+/// A template's input without messages, knowing the model's tokens for beginning and end of text.
+ChatInput chat_input(const Tokenizer& tokenizer);
 
 struct PromptText {
   std::string text;

@@ -76,8 +76,8 @@ void register_pull(CLI::App& app, Action& action) {
   verb.add_option("name", flags->name, "The model's short name")->type_name("NAME");
   verb.add_flag("--list", flags->list, "Show the models that there are");
   verb.add_flag("--verify", flags->verify, "Check the bytes again even if the file was checked before");
-  verb.add_flag("--json", flags->json, "Print the path, or the list, as JSON");
   add_quiet_flag(verb, flags->quiet);
+  verb.add_flag("--json", flags->json, "Print the path, or the list, as JSON");
   verb.footer(
       "\nA download that breaks off goes on where it stopped. The system's configured Python package index "
       "is\n"

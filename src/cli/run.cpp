@@ -1,12 +1,12 @@
 // headrace run: one prompt, one streamed answer.
 #include <memory>
-#include <random>
 
 #include "cli/figures.h"
 #include "cli/interrupt.h"
 #include "cli/open_model.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/prefill_progress.h"
 #include "cli/prompt.h"
 #include "cli/text_input.h"
 #include "cli/verbs.h"
@@ -18,7 +18,6 @@ namespace headrace::cli {
 namespace {
 
 constexpr uint32_t kMaxLogprobs = 100;
-constexpr int64_t kMaxPredict = std::numeric_limits<int32_t>::max();
 
 struct RunFlags {
   ModelFlags model;
@@ -36,11 +35,6 @@ struct RunFlags {
   bool verbose = false;
   bool verbose_prompt = false;
 };
-
-uint64_t random_seed() {
-  std::random_device device;
-  return uint64_t{device()} << 32 | device();
-}
 
 Result<PromptText> read_prompt(RunFlags& flags) {
   HEADRACE_TRY(std::string text, read_input(flags.text));
@@ -106,14 +100,18 @@ Result<Answer> answer(const RunFlags& flags, OpenModel& model, std::vector<int32
   options.ignore_eos = flags.ignore_eos;
   options.cancel = &interrupted();
   if (flags.logprobs) options.on_draw = [&](const Draw& draw) { out.draws.push_back(draw); };
+  PrefillProgress progress(prompt.size(), flags.engine.batch_rows, flags.model.quiet);
+  options.on_step = [&] { progress.step(); };
   Status written;
   const auto on_text = [&](std::string_view text) {
+    progress.finish();
     out.text += text;
     if (flags.json || !written) return;
     written = write_out(text);
     if (!written) request_stop();
   };
   HEADRACE_TRY(out.result, generate(*model.engine, model.tokenizer, std::move(prompt), options, on_text));
+  progress.finish();
   HEADRACE_RETURN_IF_ERROR(written);
   if (!flags.json && !out.text.empty() && !out.text.ends_with('\n'))
     HEADRACE_RETURN_IF_ERROR(write_out("\n"));
@@ -140,7 +138,7 @@ Status run(RunFlags& flags) {
   HEADRACE_TRY(const PromptText prompt, read_prompt(flags));
   HEADRACE_TRY(OpenModel model, open_model(flags.model, flags.engine));
   HEADRACE_TRY(std::vector<int32_t> tokens, encode_prompt(model.tokenizer, prompt));
-  const uint64_t seed = flags.sampling.seed ? *flags.sampling.seed : random_seed();
+  const uint64_t seed = seed_of(flags.sampling);
   if (flags.verbose_prompt) print_tokens(model.tokenizer, tokens);
   if (flags.verbose) {
     note(fmt::format("seed {} | context {} tokens | memory {} of {}", seed, model.engine->context(),
@@ -163,15 +161,13 @@ Status run(RunFlags& flags) {
 void register_run(CLI::App& app, Action& action) {
   auto flags = std::make_shared<RunFlags>();
   CLI::App& verb = *app.add_subcommand("run", "Answer a prompt");
-  add_model_flags(verb, flags->model);
+  add_model_flag(verb, flags->model);
   add_prompt_flags(verb, flags->text);
-  verb.add_option("--system-prompt", flags->system, "A system message before the prompt (also -sys)")
-      ->type_name("TEXT");
+  add_system_flag(verb, flags->system);
   verb.add_flag("--raw", flags->raw, "Pass the text as it is, special tokens included; no chat template");
   verb.add_flag("--escape,-e,!--no-escape", flags->escape,
                 "Read \\n, \\t, \\xNN ... in -p, -sys and -r [on]");
-  add_number(verb, "--predict,-n", flags->predict, int64_t{-1}, kMaxPredict,
-             "Tokens to generate; -1: until the model ends or the context is full [-1]", "-1 to 2147483647");
+  add_predict_flag(verb, flags->predict);
   verb.add_option("--reverse-prompt,-r", flags->stops, "Stop at this text; may be repeated")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
@@ -179,6 +175,7 @@ void register_run(CLI::App& app, Action& action) {
   verb.add_flag("--ignore-eos", flags->ignore_eos, "Never let the model end its answer");
   add_sampling_flags(verb, flags->sampling);
   add_engine_flags(verb, flags->engine);
+  add_quiet_flag(verb, flags->model.quiet);
   verb.add_option_function<std::string>(
           "--logprobs", [flags](const std::string& text) { flags->logprobs = parse_number<uint32_t>(text); },
           "Show each token's log-probability and so many alternatives")

@@ -40,10 +40,11 @@ Status tokenize(const TokenizeFlags& flags) {
 void register_tokenize(CLI::App& app, Action& action) {
   auto flags = std::make_shared<TokenizeFlags>();
   CLI::App& verb = *app.add_subcommand("tokenize", "Show the tokens of a text");
-  add_model_flags(verb, flags->model);
+  add_model_flag(verb, flags->model);
   add_prompt_flags(verb, flags->text);
   verb.add_flag("--no-special", flags->no_special, "Spellings of special tokens are plain text");
   verb.add_flag("--no-bos", flags->no_bos, "Without the tokens for beginning and end of text");
+  add_quiet_flag(verb, flags->model.quiet);
   verb.add_flag("--json", flags->json, "Print {\"ids\":[...]}");
   verb.footer("\nExample:\n  headrace tokenize -m smollm2:135m -p \"Hello, world\"\n");
   verb.callback([flags, &action] { action = [flags] { return tokenize(*flags); }; });

@@ -13,6 +13,8 @@ namespace headrace::cli {
 using Action = std::function<Status()>;
 
 void register_run(CLI::App& app, Action& action);
+void register_chat(CLI::App& app, Action& action);
+void register_apply_template(CLI::App& app, Action& action);
 void register_info(CLI::App& app, Action& action);
 void register_perplexity(CLI::App& app, Action& action);
 void register_pull(CLI::App& app, Action& action);

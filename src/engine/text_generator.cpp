@@ -54,6 +54,7 @@ Result<GenerateResult> generate(Engine& engine, const Tokenizer& tokenizer, std:
     if (options.cancel != nullptr && options.cancel->load()) engine.cancel(id);
     events.clear();
     engine.step(events);
+    if (options.on_step) options.on_step();
     for (const Event& event : events) {
       if (event.finished != FinishReason::none) result.finished = event.finished;
       if (!event.has_token || result.stopped) continue;

@@ -19,7 +19,8 @@ struct GenerateOptions {
   bool ignore_eos = false;
   const std::atomic<bool>* cancel = nullptr;  // looked at between steps
   std::function<void(const Draw&)>
-      on_draw;  // each token that was drawn, the end token included; may be empty
+      on_draw;                    // each token that was drawn, the end token included; may be empty
+  std::function<void()> on_step;  // after each step of the engine; may be empty
 };
 
 struct GenerateResult {
