@@ -169,7 +169,9 @@ void check_byte_level(ByteReader& in) {
 
 void check_sentencepiece(ByteReader& in) {
   SmallVocabulary small = SmallVocabulary::sentencepiece();
-  small.spec.add_space_prefix = in.flag();
+  const bool prefix = in.flag();
+  small.spec.space_prefix = prefix ? SpacePrefix::always : SpacePrefix::none;
+  small.spec.strips_leading_space = prefix;
   const auto base = static_cast<TokenId>(small.spec.tokens.size());
   small.add(std::string(kSpaceMark));  // without it a space would decode as the bytes of its mark
   for (size_t n = in.below(24); n > 0; --n) {
@@ -185,7 +187,7 @@ void check_sentencepiece(ByteReader& in) {
 
   std::string marked;
   std::string unmarked = text;
-  if (small.spec.add_space_prefix && !text.empty()) marked += kSpaceMark;
+  if (prefix && !text.empty()) marked += kSpaceMark;
   for (const char c : text) {
     if (c == ' ') {
       marked += kSpaceMark;
@@ -226,7 +228,9 @@ void check_stream(ByteReader& in) {
   SmallVocabulary small = in.flag() ? SmallVocabulary::byte_level() : SmallVocabulary::sentencepiece();
   small.add("<|end|>", TokenKind::control);
   small.add(std::string(in.string(8)) + "!", TokenKind::user_defined);
-  small.spec.add_space_prefix = in.flag();
+  const bool prefix = in.flag();
+  small.spec.space_prefix = prefix ? SpacePrefix::always : SpacePrefix::none;
+  small.spec.strips_leading_space = prefix;
   const bool skip_special = in.flag();
   const auto tokenizer = Tokenizer::create(small.spec);
   if (!tokenizer) return;  // the string spells another token

@@ -100,7 +100,10 @@ def write_sentencepiece(folder):
         sentence_iterator=iter(TRAINING_TEXT), model_writer=out, model_type="bpe", vocab_size=340,
         byte_fallback=True, add_dummy_prefix=False, remove_extra_whitespaces=False,
         normalization_rule_name="identity", pad_id=0, eos_id=1, bos_id=2, unk_id=3,
+        pad_piece="<pad>", eos_piece="<eos>", bos_piece="<bos>", unk_piece="<unk>",
         control_symbols=["<start_of_turn>", "<end_of_turn>"], hard_vocab_limit=False, minloglevel=2)
+    for old in ("tokenizer.json", "tokenizer_config.json"):  # would be read instead
+        (folder / old).unlink(missing_ok=True)
     (folder / "tokenizer.model").write_bytes(out.getvalue())
     GemmaTokenizer.from_pretrained(str(folder)).save_pretrained(str(folder))
 
@@ -152,8 +155,6 @@ def make(name, llama_cpp):
     config.vocab_size = tokenizer.get_vocab_size()
     ids = {token: tokenizer.token_to_id(token) for token in
            (["<bos>", "<eos>", "<pad>"] if family == "gemma3" else ["<|im_start|>", "<|im_end|>", "<|endoftext|>"])}
-    if family == "gemma3":
-        ids = {"<bos>": 2, "<eos>": 1, "<pad>": 0}
     config.bos_token_id, config.eos_token_id, config.pad_token_id = ids.values()
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
@@ -163,6 +164,8 @@ def make(name, llama_cpp):
     settings = folder / "tokenizer_config.json"
     written = json.loads(settings.read_text())
     written.pop("vocab_file", None)  # a path of this machine
+    if family == "gemma3":
+        written["add_bos_token"] = True  # as Gemma's own has
     settings.write_text(json.dumps(written, indent=1) + "\n")
     if old_spelling:
         path = folder / "config.json"
