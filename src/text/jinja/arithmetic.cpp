@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "text/jinja/python.h"
+#include "text/jinja/text_ops.h"
 
 namespace headrace::jinja {
 namespace {
@@ -121,6 +122,7 @@ Result<Value> repeat(Runtime& runtime, const Value& value, int64_t times) {
       HEADRACE_RETURN_IF_ERROR(runtime.work_on_bytes(unit));
       text.append(value.text());
     }
+    text.mark_safe(value.text().is_safe());
     return runtime.text(std::move(text));
   }
   std::vector<Value> items;
@@ -144,8 +146,14 @@ Result<Value> arithmetic(Runtime& runtime, BinaryOp op, const Value& a, const Va
   if (b.is_undefined()) return type_error("{}", b.why_undefined());
   if (op == BinaryOp::add && a.is_text() && b.is_text()) {
     HEADRACE_RETURN_IF_ERROR(runtime.work_on_bytes(a.text().size() + b.text().size()));
-    Text sum = a.text();
-    sum.append(b.text());
+    const bool safe = a.text().is_safe() || b.text().is_safe();
+    Text sum = safe && !a.text().is_safe() ? escape_html(a.text()) : a.text();
+    if (safe && !b.text().is_safe()) {
+      sum.append(escape_html(b.text()));
+    } else {
+      sum.append(b.text());
+    }
+    sum.mark_safe(safe);
     return runtime.text(std::move(sum));
   }
   if (op == BinaryOp::add && is_list_or_tuple(a) && is_list_or_tuple(b) &&

@@ -74,6 +74,9 @@ bool is_mutating_method(const Value& receiver, std::string_view name);
 Result<Value> call_method(Runtime& runtime, const Value& receiver, std::string_view name,
                           const CallArguments& args);
 
+/// str.format(): fields by position or name, without format specifications and attributes.
+Result<Value> format_text(Runtime& runtime, const Text& self, const CallArguments& args);
+
 // The tables behind find_filter, one per file.
 struct NamedFilter {
   std::string_view name;

@@ -110,6 +110,9 @@ INSTANTIATE_TEST_SUITE_P(
             R"({{ s.startswith('He') }} {{ s.endswith(('x', 'ld')) }} {{ ', '.join(['a', 'b']) }} {{ 'abc'.removeprefix('a').removesuffix('c') }})",
             "True True a, b b"},
         Case{
+            R"({{ '{}-{}'.format(1, 'x') }} {{ '{1}{0}{1}'.format('a', none) }} {{ '{{{k}}}'.format(k=l, z=1) }} {{ ''.format() }} {{ '{}'.format(true) }} {{ '<{}>'.format(nope) }})",
+            "1-x NoneaNone {[3, 1, 2]}  True <>"},
+        Case{
             R"([{{ j.strip() }}|{{ j.lstrip() }}|{{ j.rstrip() }}] {{ 'xxaxx'.strip('x') }} {{ 'xyaxy'.lstrip('yx') }} {{ 'xyaxy'.rstrip('yx') }})",
             "[x y  z|x y  z |  x y  z] a axy xya"},
         Case{
@@ -137,6 +140,11 @@ INSTANTIATE_TEST_SUITE_P(
         Case{
             R"({{ '1.5' | float }} {{ 'x' | float }} {{ 'x' | float(2.0) }} {{ 3 | float }} {{ 'inf' | float }} {{ -3 | abs }} {{ -2.5 | abs }})",
             "1.5 0.0 2.0 3.0 inf 3 2.5"},
+        Case{
+            R"({{ h | safe + h }} {{ (h | safe) ~ '<' ~ 1 }} {{ '<' + (('b' | safe)[0] | upper) }} {{ h | escape | e }} {{ '<' | e | forceescape }} {{ '<b>' | safe | replace('b', 'c') + '<' }} {{ (' <b> ' | safe).strip() + '&' }} {{ '<' | safe is escaped }} {{ '<' is escaped }} {{ ('<' | safe) == '<' }})",
+            "<a href='x'>&\"</a>&lt;a href=&#39;x&#39;&gt;&amp;&#34;&lt;/a&gt; <a href='x'>&\"</a><1 "
+            "&lt;B "
+            "&lt;a href=&#39;x&#39;&gt;&amp;&#34;&lt;/a&gt; &amp;lt; <c>< <b>&amp; True False True"},
         Case{
             R"({{ 2.5 | round }} {{ 3.5 | round }} {{ 2.675 | round(2) }} {{ 2.1 | round(0, 'ceil') }} {{ 2.9 | round(method='floor') }} {{ 42 | round }})",
             "2.0 4.0 2.67 3.0 2.0 42"},
@@ -315,7 +323,7 @@ TEST_P(Unsupported, IsRefusedByName) {
 INSTANTIATE_TEST_SUITE_P(Features, Unsupported,
                          testing::Values("{{ l | batch(2) }}", "{{ s is escaping }}", "{% extends 'x' %}",
                                          "{% for x in l recursive %}{% endfor %}", "{{ f(*l) }}",
-                                         "{{ f(**d) }}", "{{ '%s' % 1 }}", "{{ s.format(1) }}",
+                                         "{{ f(**d) }}", "{{ '%s' % 1 }}", "{{ '{:>5}'.format(1) }}",
                                          "{{ cycler(1) }}", "{{ range(3) }}", "{{ s.upper }}",
                                          "{{ l | map('string') }}", "{{ 'é'.isalpha() }}", "{{ l[1, 2] }}",
                                          "{{ (-8) ** 0.5 }}"));

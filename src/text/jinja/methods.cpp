@@ -230,7 +230,9 @@ using SimpleMethod = Result<Value> (*)(const Call& call);
 
 template <Text (*operation)(const Text&)>
 Result<Value> mapped(const Call& call) {
-  return call.runtime.text(operation(call.self));
+  Text result = operation(call.self);
+  result.mark_safe(call.self.is_safe());
+  return call.runtime.text(std::move(result));
 }
 
 template <bool (*holds)(uint32_t)>
@@ -288,8 +290,11 @@ Result<Value> text_method(Runtime& runtime, const Text& self, std::string_view n
   if (name == "endswith") return affix_method(call, false);
   if (name == "removeprefix") return remove_affix_method(call, true);
   if (name == "removesuffix") return remove_affix_method(call, false);
+  if (self.is_safe() && (name == "replace" || name == "join" || name == "format"))
+    return not_supported("method '{}' of a str that is marked safe is not supported", name);
   if (name == "replace") return replace_method(call);
   if (name == "join") return join_method(call);
+  if (name == "format") return format_text(runtime, self, args);
   if (name == "find") return find_method(call, false, false);
   if (name == "rfind") return find_method(call, true, false);
   if (name == "index") return find_method(call, false, true);

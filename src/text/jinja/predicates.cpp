@@ -62,8 +62,8 @@ bool is_callable(const Value& v) {
   return v.is(Kind::macro) || v.is(Kind::method) || v.is(Kind::function) || v.is_undefined() ||
          v.is(Kind::loop);
 }
-bool is_escaped(const Value&) {
-  return false;
+bool is_escaped(const Value& value) {
+  return value.is_text() && value.text().is_safe();
 }
 
 // At least one letter with case, and none of the other case.

@@ -25,6 +25,10 @@ class Text {
   /// Unicode code points, what Python calls the length.
   size_t characters() const { return characters_; }
   bool all_trusted() const;
+  /// Markupsafe's Markup: text that counts as HTML, so that what is added to it is escaped. Copies and slices
+  /// keep it.
+  bool is_safe() const { return safe_; }
+  void mark_safe(bool safe) { safe_ = safe; }
 
   void append(std::string_view bytes, bool trusted);
   void append(const Text& other);
@@ -49,6 +53,7 @@ class Text {
   std::string bytes_;
   std::vector<Run> runs_;  // ends ascend to bytes_.size(); neighbours differ in trust
   size_t characters_ = 0;
+  bool safe_ = false;
 };
 
 }  // namespace headrace::jinja

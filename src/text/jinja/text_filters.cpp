@@ -24,7 +24,9 @@ Result<Value> map_text(Runtime& runtime, const Value& input, const CallArguments
                        TextOperation operation) {
   HEADRACE_RETURN_IF_ERROR(Bound::bind(name, args, {}));
   HEADRACE_TRY(const Text text, to_text(runtime, input));
-  return runtime.text(operation(text));
+  Text result = operation(text);
+  result.mark_safe(text.is_safe());
+  return runtime.text(std::move(result));
 }
 
 Result<Value> filter_upper(Runtime& runtime, const Value& input, const CallArguments& args) {
@@ -45,43 +47,25 @@ Result<Value> filter_title(Runtime& runtime, const Value& input, const CallArgum
     });
   });
 }
-// safe marks text for an escaping that is off here.
 Result<Value> filter_string(Runtime& runtime, const Value& input, const CallArguments& args) {
   return map_text(runtime, input, args, "string", [](const Text& text) { return text; });
 }
 
-Text escape_html(const Text& text) {
-  Text result;
-  for (const TextPiece& piece : text.pieces()) {
-    std::string escaped;
-    for (const char c : piece.text) {
-      switch (c) {
-        case '&':
-          escaped += "&amp;";
-          break;
-        case '<':
-          escaped += "&lt;";
-          break;
-        case '>':
-          escaped += "&gt;";
-          break;
-        case '\'':
-          escaped += "&#39;";
-          break;
-        case '"':
-          escaped += "&#34;";
-          break;
-        default:
-          escaped += c;
-      }
-    }
-    result.append(escaped, piece.trusted);
-  }
-  return result;
-}
-
 Result<Value> filter_escape(Runtime& runtime, const Value& input, const CallArguments& args) {
-  return map_text(runtime, input, args, "escape", escape_html);
+  HEADRACE_RETURN_IF_ERROR(Bound::bind("escape", args, {}));
+  HEADRACE_TRY(const Text text, to_text(runtime, input));
+  return runtime.text(text.is_safe() ? text : escape_html(text));
+}
+Result<Value> filter_forceescape(Runtime& runtime, const Value& input, const CallArguments& args) {
+  HEADRACE_RETURN_IF_ERROR(Bound::bind("forceescape", args, {}));
+  HEADRACE_TRY(const Text text, to_text(runtime, input));
+  return runtime.text(escape_html(text));
+}
+Result<Value> filter_safe(Runtime& runtime, const Value& input, const CallArguments& args) {
+  HEADRACE_RETURN_IF_ERROR(Bound::bind("safe", args, {}));
+  HEADRACE_TRY(Text text, to_text(runtime, input));
+  text.mark_safe(true);
+  return runtime.text(std::move(text));
 }
 
 Result<Value> filter_trim(Runtime& runtime, const Value& input, const CallArguments& args) {
@@ -103,6 +87,7 @@ Result<Value> filter_replace(Runtime& runtime, const Value& input, const CallArg
   const bool no_count = !bound.has(2) || bound[2].is_none();
   HEADRACE_TRY(const int64_t count, no_count ? Result<int64_t>(int64_t{-1}) : bound.integer(2, -1));
   HEADRACE_TRY(Text result, replace(runtime, text, old_part.view(), new_part, count));
+  result.mark_safe(false);
   return runtime.text(std::move(result));
 }
 
@@ -134,6 +119,7 @@ Result<Value> filter_indent(Runtime& runtime, const Value& input, const CallArgu
     if (i == 0 ? first : blank || !lines[i].empty()) result.append(indent);
     result.append(lines[i]);
   }
+  result.mark_safe(input.text().is_safe());
   return runtime.text(std::move(result));
 }
 
@@ -287,13 +273,13 @@ constexpr std::array<NamedFilter, 18> kFilters = {{
     {"e", filter_escape},
     {"escape", filter_escape},
     {"float", filter_float},
-    {"forceescape", filter_escape},
+    {"forceescape", filter_forceescape},
     {"indent", filter_indent},
     {"int", filter_int},
     {"lower", filter_lower},
     {"replace", filter_replace},
     {"round", filter_round},
-    {"safe", filter_string},
+    {"safe", filter_safe},
     {"string", filter_string},
     {"title", filter_title},
     {"tojson", filter_tojson},

@@ -221,4 +221,35 @@ Text reversed(const Text& text) {
   return result;
 }
 
+Text escape_html(const Text& text) {
+  Text result;
+  for (const TextPiece& piece : text.pieces()) {
+    std::string escaped;
+    for (const char c : piece.text) {
+      switch (c) {
+        case '&':
+          escaped += "&amp;";
+          break;
+        case '<':
+          escaped += "&lt;";
+          break;
+        case '>':
+          escaped += "&gt;";
+          break;
+        case '\'':
+          escaped += "&#39;";
+          break;
+        case '"':
+          escaped += "&#34;";
+          break;
+        default:
+          escaped += c;
+      }
+    }
+    result.append(escaped, piece.trusted);
+  }
+  result.mark_safe(true);
+  return result;
+}
+
 }  // namespace headrace::jinja

@@ -39,4 +39,6 @@ Text title(const Text& text, bool (*breaks)(uint32_t code_point));
 
 Text reversed(const Text& text);
 
+/// With the five characters of HTML replaced; marked safe.
+Text escape_html(const Text& text);
 }  // namespace headrace::jinja

@@ -7,6 +7,7 @@
 #include <iostream>
 #include <string>
 
+#include "chat_input.h"
 #include "text/chat_template.h"
 
 namespace headrace {
@@ -15,15 +16,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json render(const ChatTemplate& chat, const Json& given) {
-  ChatInput input;
-  input.messages = given["messages"];
-  input.tools = given["tools"];
-  input.add_generation_prompt = given["add_generation_prompt"];
-  input.bos_token = given["bos_token"];
-  input.eos_token = given["eos_token"];
-  input.extra = given["extra"];
-  input.now = given["now"].get<std::time_t>();
-  const auto pieces = chat.render(input);
+  const auto pieces = chat.render(testing::chat_input(given));
   if (!pieces) return {{"error", pieces.error().message}};
   Json answer = {{"text", ""}, {"pieces", Json::array()}};
   std::string text;
