@@ -54,7 +54,7 @@ format-check:    ## fail where clang-format would change something
 tidy: configure  ## clang-tidy over src/
 	@git ls-files 'src/*.cpp' | grep -v _test.cpp | xargs -P $(JOBS) -n 4 clang-tidy --quiet -p $(BUILD)
 
-install: build   ## copy the program to PREFIX (default /usr/local)
+install: build   ## copy program, man page and completion to PREFIX (default /usr/local)
 	@cmake --install $(BUILD) --prefix $(or $(PREFIX),/usr/local)
 
 clean:           ## remove everything that was built

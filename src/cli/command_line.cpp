@@ -26,6 +26,7 @@ constexpr const char* kExamples =
     "  headrace pull smollm2:135m                         fetch a small model\n"
     "  headrace run -m smollm2:135m -p \"Why is rain wet?\"  ask it something\n"
     "  headrace run -m model.gguf -f letter.txt -n 200 --temp 0\n"
+    "  headrace chat -m smollm2:135m                      talk with it\n"
     "  headrace info -m model.gguf                        what is in a model file\n"
     "  headrace doctor                                    what this machine offers\n"
     "\n"
@@ -46,6 +47,17 @@ int report(const Error& error) {
       fmt::format("headrace: {}{}", interruption ? "" : "error: ", printable(error.message, kMaxErrorBytes)));
   return exit_code_of(error.code);
 }
+
+// Without the variables' names, which make --help twice as long and are explained once at its end.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_option_opts(const CLI::Option* option) const override {
+    std::string text;
+    if (option->get_items_expected_max() > 0) text += " " + option->get_type_name();
+    if (option->get_required()) text += " (required)";
+    return text;
+  }
+};
 
 // Nothing if the command line was understood.
 std::optional<int> parse(CLI::App& app, std::vector<std::string> arguments) {
@@ -82,6 +94,7 @@ int run_command_line(int argc, const char* const* argv) {
   app.set_version_flag("--version", "headrace " HEADRACE_VERSION);
   app.footer(std::string("\n") + kExamples + exit_code_help());
   app.require_subcommand(0, 1);
+  app.formatter(std::make_shared<HelpFormatter>());
   // Of a repeated flag the last one counts, so that an alias can be overruled.
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   Action action;
@@ -94,6 +107,8 @@ int run_command_line(int argc, const char* const* argv) {
   register_tokenize(app, action);
   register_detokenize(app, action);
   register_apply_template(app, action);
+  register_completion(app, action);
+  register_man(app, action);
 
   std::vector<std::string> arguments = translate_arguments(argc, argv);
   if (const std::optional<std::string> flag = unknown_flag(arguments)) {

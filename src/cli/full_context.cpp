@@ -16,8 +16,8 @@ std::string told(const FullContext& full) {
                        grouped(full.used), grouped(full.context));
   }
   return fmt::format(
-      "the context is full: the conversation with this message takes {} of {} tokens, an answer "
-      "needs room for {}",
+      "the context is full: the conversation with this message has {} of {} tokens, an answer "
+      "needs {}",
       grouped(full.used), grouped(full.context), grouped(full.room));
 }
 

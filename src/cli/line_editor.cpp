@@ -177,6 +177,9 @@ unsigned char LineEditor::on_interrupt(EditLine* editor, int) {
   const LineInfoW* line = el_wline(editor);
   self.interrupted_text_ = to_utf8({line->buffer, static_cast<size_t>(line->lastchar - line->buffer)});
   self.stop_ = Stop::interrupted;
+  // What follows must not write over the rest of the line.
+  el_cursor(editor, static_cast<int>(line->lastchar - line->cursor));
+  el_wset(editor, EL_REFRESH);
   return CC_EOF;
 }
 

@@ -21,5 +21,7 @@ void register_pull(CLI::App& app, Action& action);
 void register_doctor(CLI::App& app, Action& action);
 void register_tokenize(CLI::App& app, Action& action);
 void register_detokenize(CLI::App& app, Action& action);
+void register_completion(CLI::App& app, Action& action);
+void register_man(CLI::App& app, Action& action);
 
 }  // namespace headrace::cli
