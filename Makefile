@@ -38,7 +38,7 @@ test-long:       ## the tests again under each sanitizer, and the fuzzers
 
 fuzz:            ## FUZZ_SECONDS of every fuzzer, two at a time; findings in build/fuzz/findings
 	@tools/install-deps --fuzz
-	@$(MAKE) PRESET=fuzz configure
+	@$(MAKE) --no-print-directory configure PRESET=fuzz
 	@cmake --build build/fuzz -j $(JOBS) --target fuzzers
 	@tools/fuzz run $(FUZZ_SECONDS)
 

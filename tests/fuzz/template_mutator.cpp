@@ -1,8 +1,10 @@
-// Changes templates by their parts: a tag, an expression, a stretch between brackets, a word. Half of the
-// changes are libFuzzer's own (with the words of template.dict).
+// Changes templates by their parts: a tag, an expression, a stretch between brackets, a word, a number. Half
+// of the changes are libFuzzer's own (with the words of template.dict).
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <random>
 #include <string>
 #include <string_view>
@@ -16,6 +18,11 @@ extern "C" size_t LLVMFuzzerCustomCrossOver(const uint8_t* a, size_t a_size, con
 namespace {
 
 using Random = std::minstd_rand;
+
+// Where templates meet limits: of Python's integers, of range(), of loops and values that nest.
+constexpr std::array<std::string_view, 12> kNumbers = {
+    "0",    "1", "2", "(-1)", "31", "401", "99999", "100000", "1000001", "4294967296", "9223372036854775807",
+    "1e308"};
 
 bool is_word(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
@@ -56,8 +63,8 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max
   Random random(seed);
   std::string text(reinterpret_cast<const char*>(data), size);
   const std::vector<Part> parts = parts_of(text);
-  const size_t action = random() % 8;
-  if (parts.empty() || action >= 4) return LLVMFuzzerMutate(data, size, max_size);
+  const size_t action = random() % 10;
+  if (parts.empty() || action >= 5) return LLVMFuzzerMutate(data, size, max_size);
   const Part part = parts[random() % parts.size()];
   const Part other = parts[random() % parts.size()];
   switch (action) {
@@ -70,9 +77,18 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max
     case 2:
       text.replace(part.begin, part.size, text_of(text, other));
       break;
-    default:  // around itself
+    case 3:  // around itself
       text.insert(part.begin + 1, text_of(text, part));
       break;
+    default: {
+      std::vector<Part> numbers;
+      std::ranges::copy_if(parts, std::back_inserter(numbers),
+                           [&](Part p) { return text[p.begin] >= '0' && text[p.begin] <= '9'; });
+      if (numbers.empty()) return LLVMFuzzerMutate(data, size, max_size);
+      const Part number = numbers[random() % numbers.size()];
+      text.replace(number.begin, number.size, kNumbers[random() % kNumbers.size()]);
+      break;
+    }
   }
   if (text.size() > max_size) return LLVMFuzzerMutate(data, size, max_size);
   std::memcpy(data, text.data(), text.size());
