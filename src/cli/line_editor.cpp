@@ -239,6 +239,7 @@ Result<Line> LineEditor::read(const std::string& prompt) {
   stop_ = Stop::none;
   pastes_.clear();
   std::fflush(stdout);
+  take_terminal_change();  // libedit looks at the terminal itself before the first key
   int count = 0;
   const wchar_t* text = el_wgets(editor_, &count);
   if (stop_ == Stop::interrupted || (stop_ == Stop::none && interrupted())) {
