@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <utility>
 
-#include "cli/answer_terminal.h"
 #include "cli/figures.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/prefill_progress.h"
+#include "core/utf8.h"
 #include "engine/text_generator.h"
 
 namespace headrace::cli {
@@ -16,6 +16,18 @@ namespace {
 
 // What an answer wants at least, if the context is large enough for that: less would rarely be one.
 constexpr size_t kAnswerRoom = 256;
+
+// `text` (valid UTF-8) without control characters but newline and tab: a model must not move the cursor.
+std::string safe_for_terminal(std::string_view text) {
+  std::string safe;
+  for (size_t at = 0; at < text.size();) {
+    const Utf8Char next = decode_utf8(text, at);
+    const bool control = next.code_point < 0x20 || (next.code_point >= 0x7f && next.code_point < 0xa0);
+    if (!control || next.code_point == '\n' || next.code_point == '\t') safe += text.substr(at, next.size);
+    at += next.size;
+  }
+  return safe;
+}
 
 class Turn {
  public:
@@ -67,7 +79,6 @@ Result<std::vector<int32_t>> Turn::fitting_prompt() {
 }
 
 Result<GenerateResult> Turn::generate_on(std::vector<int32_t> prompt) {
-  const AnswerTerminal terminal(source_.interactive());
   PrefillProgress progress(prompt.size(), options_.batch_rows, options_.quiet);
   GenerateOptions options;
   options.max_new_tokens = settings_.predict < 0 ? -1 : settings_.predict - static_cast<int64_t>(generated_);

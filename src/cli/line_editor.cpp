@@ -32,12 +32,11 @@ struct Binding {
 };
 // What libedit leaves unbound, or binds to something that other programs do differently.
 constexpr Binding kBindings[] = {
-    {L"\\e[3~", L"ed-delete-next-char"}, {L"\\e[H", L"ed-move-to-beg"},  {L"\\e[1~", L"ed-move-to-beg"},
-    {L"\\eOH", L"ed-move-to-beg"},       {L"\\e[F", L"ed-move-to-end"},  {L"\\e[4~", L"ed-move-to-end"},
-    {L"\\eOF", L"ed-move-to-end"},       {L"\\e[1;5C", L"em-next-word"}, {L"\\e[1;5D", L"ed-prev-word"},
-    {L"^W", L"ed-delete-prev-word"},     {L"^R", L"em-inc-search-prev"}, {L"^C", L"headrace-interrupt"},
-    {L"^Z", L"headrace-suspend"},        {L"^\\", L"ed-unassigned"},     {L"\\e\\r", L"headrace-newline"},
-    {L"\\e[200~", L"headrace-paste"},
+    {L"\\e[3~", L"ed-delete-next-char"}, {L"\\e[H", L"ed-move-to-beg"},    {L"\\e[1~", L"ed-move-to-beg"},
+    {L"\\eOH", L"ed-move-to-beg"},       {L"\\e[F", L"ed-move-to-end"},    {L"\\e[4~", L"ed-move-to-end"},
+    {L"\\eOF", L"ed-move-to-end"},       {L"\\e[1;5C", L"em-next-word"},   {L"\\e[1;5D", L"ed-prev-word"},
+    {L"^W", L"ed-delete-prev-word"},     {L"^R", L"em-inc-search-prev"},   {L"^C", L"headrace-interrupt"},
+    {L"^Z", L"headrace-suspend"},        {L"\\e\\r", L"headrace-newline"}, {L"\\e[200~", L"headrace-paste"},
 };
 
 // Without it libedit could neither measure nor print what is not ASCII.
@@ -70,6 +69,7 @@ class LineEditor final : public LineSource {
   static unsigned char on_paste(EditLine* editor, int);
 
   void bind_keys();
+  void keep_keys(bool keep);
   void add_to_history(const std::string& entry);
   void back_from_background();
 
@@ -111,6 +111,7 @@ bool LineEditor::open() {
   bind_keys();
   // Ctrl-C and Ctrl-Z arrive as keys: a signal would find libedit in the middle of something.
   el_wset(editor_, EL_SETTY, L"-d", L"-isig", nullptr);
+  keep_keys(true);
   for (const std::string& entry : load_history()) add_to_history(entry);
   std::fputs(kPasteOn, stderr);
   return true;
@@ -135,6 +136,12 @@ void LineEditor::bind_keys() {
   for (const Binding& binding : kBindings) {
     el_wset(editor_, EL_BIND, binding.key, binding.function, nullptr);
   }
+}
+
+// Outside of read(), while an answer streams: keys are not shown in the midst of it but kept for the next
+// line. Line by line (icanon) the terminal would also cut a long paste off.
+void LineEditor::keep_keys(bool keep) {
+  el_wset(editor_, EL_SETTY, L"-x", keep ? L"-icanon" : L"+icanon", keep ? L"-echo" : L"+echo", nullptr);
 }
 
 int LineEditor::on_read(EditLine* editor, wchar_t* key) {
@@ -184,13 +191,17 @@ unsigned char LineEditor::on_interrupt(EditLine* editor, int) {
 }
 
 unsigned char LineEditor::on_suspend(EditLine* editor, int) {
+  LineEditor& self = of(editor);
   el_wset(editor, EL_PREP_TERM, 0);
+  self.keep_keys(false);  // not every shell mends the terminal
   std::fprintf(stderr, "%s\n", kPasteOff);
   std::fflush(stderr);
   ::kill(0, SIGTSTP);
-  // Back again. SIGCONT was caught, but it may not have arrived yet.
-  of(editor).back_from_background();
-  return CC_REDISPLAY;
+  // Back again.
+  self.keep_keys(true);
+  take_terminal_change();
+  self.back_from_background();
+  return CC_NORM;
 }
 
 unsigned char LineEditor::on_newline(EditLine* editor, int) {
@@ -228,6 +239,7 @@ Result<Line> LineEditor::read(const std::string& prompt) {
   stop_ = Stop::none;
   pastes_.clear();
   std::fflush(stdout);
+  take_terminal_change();  // libedit looks at the terminal itself before the first key
   int count = 0;
   const wchar_t* text = el_wgets(editor_, &count);
   if (stop_ == Stop::interrupted || (stop_ == Stop::none && interrupted())) {

@@ -11,8 +11,8 @@ namespace headrace::cli {
 /// keys while a line is edited and signals otherwise. A pasted block never ends the line: a short one is
 /// inserted, a long one stands as "[paste 1: 200 lines]" until the line is entered.
 ///
-/// History is kept in memory and in history_file(). The terminal's modes are as before outside of read(),
-/// except that bracketed paste stays on until the editor goes.
+/// History is kept in memory and in history_file(). As long as the editor lives the terminal does not show
+/// keys; what is typed between two calls of read() is kept for the second.
 std::unique_ptr<LineSource> open_line_editor();
 
 }  // namespace headrace::cli

@@ -42,8 +42,8 @@ inline constexpr const char* kSamplingGroup = "Sampling";
 inline constexpr const char* kEngineGroup = "Engine";
 inline constexpr const char* kOutputGroup = "Output";
 
-// Type names say what a value is, in --help and to the completion scripts (program_table.h): capitals for what
-// can be anything, "f32|f16|bf16" for all the values that there are.
+// Type names say what a value is, in --help and to the completion scripts (program_table.h): capitals for
+// what can be anything, "f32|f16|bf16" for all the values that there are.
 inline constexpr const char* kFileValue = "FILE";
 inline constexpr const char* kModelValue = "MODEL";
 

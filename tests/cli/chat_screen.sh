@@ -10,7 +10,7 @@ model=$2
 
 socket=headrace-chat-$$
 home=$(mktemp -d)
-trap 'tmux -L "$socket" kill-server 2>/dev/null; rm -rf "$home"' EXIT
+trap 'tmux -L "$socket" kill-server 2>/dev/null; sleep 0.3; rm -rf "$home"' EXIT
 patience=120 # seconds for anything to appear
 failures=0
 

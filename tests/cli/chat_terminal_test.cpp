@@ -82,10 +82,9 @@ TEST(ChatTerminal, CtrlCStopsTheAnswerAndNotTheProgram) {
   Terminal terminal(chat_with({"-l", "0-inf", "-l", "2-inf"}));
   EXPECT_TRUE(terminal.enter("hello"));
   EXPECT_TRUE(terminal.shows("hello"));
-  EXPECT_TRUE(terminal.shows("\n"));
-  EXPECT_TRUE(terminal.shows(""));
+  EXPECT_TRUE(terminal.shows(" the"));  // this model says it all the time
   terminal.type(kCtrlC);
-  EXPECT_TRUE(terminal.shows("(stopped")) << terminal.written();
+  EXPECT_TRUE(terminal.shows("(stopped: what there is of the answer stays"));
   expect_leaves(terminal);
 }
 
