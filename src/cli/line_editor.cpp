@@ -185,8 +185,11 @@ unsigned char LineEditor::on_interrupt(EditLine* editor, int) {
   self.interrupted_text_ = to_utf8({line->buffer, static_cast<size_t>(line->lastchar - line->buffer)});
   self.stop_ = Stop::interrupted;
   // What follows must not write over the rest of the line.
-  el_cursor(editor, static_cast<int>(line->lastchar - line->cursor));
-  el_wset(editor, EL_REFRESH);
+  const auto behind = static_cast<int>(line->lastchar - line->cursor);
+  if (behind > 0) {
+    el_cursor(editor, behind);
+    el_wset(editor, EL_REFRESH);
+  }
   return CC_EOF;
 }
 

@@ -1,5 +1,6 @@
 #include "cli/output.h"
 
+#include <unistd.h>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -9,10 +10,24 @@
 #include "core/log.h"
 
 namespace headrace::cli {
+namespace {
+
+// Past the stream, which would lose text when Ctrl-C interrupts the system call.
+bool write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t count = ::write(fd, text.data(), text.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return false;
+    text.remove_prefix(static_cast<size_t>(count));
+  }
+  return true;
+}
+
+}  // namespace
 
 Status write_out(std::string_view text) {
-  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
-  if (written && std::fflush(stdout) == 0) return {};
+  std::fflush(stdout);
+  if (write_all(STDOUT_FILENO, text)) return {};
   if (errno == EPIPE) std::_Exit(kExitOk);
   return make_error(Errc::io, "standard output: {}", std::strerror(errno));
 }
@@ -23,8 +38,8 @@ Status write_json(const Json& value) {
 
 void note(std::string_view line) {
   std::fflush(stdout);
-  std::fwrite(line.data(), 1, line.size(), stderr);
-  std::fputc('\n', stderr);
+  // A standard error that takes nothing leaves no place to complain.
+  write_all(STDERR_FILENO, std::string(line) + '\n');
 }
 
 void warn(std::string_view message) {
