@@ -12,6 +12,14 @@ constexpr const char* kConfig = "config.json";
 constexpr const char* kWeights = "model.safetensors";
 constexpr const char* kIndex = "model.safetensors.index.json";
 
+// Unlike read_text(), for regular files only: a pipe in a folder would wait for ever.
+Result<std::string> read_regular(const std::filesystem::path& path, uint64_t max_bytes) {
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(path, ignored)) return read_text(path, max_bytes);
+  return make_error(Errc::io, "{}: not a regular file",
+                    printable(path.string(), std::numeric_limits<size_t>::max()));
+}
+
 }  // namespace
 
 Result<HfFolder> HfFolder::open(const std::filesystem::path& path) {
@@ -28,7 +36,7 @@ Result<HfFolder> HfFolder::open(const std::filesystem::path& path) {
     }
     return make_error(Errc::not_found, "{}: {} is missing", name, kWeights);
   }
-  HEADRACE_TRY(const std::string text, read_text(path / kConfig, kMaxConfigBytes));
+  HEADRACE_TRY(const std::string text, read_regular(path / kConfig, kMaxConfigBytes));
   HEADRACE_TRY(nlohmann::json config, parse_json_object(name + "/" + kConfig, text));
   HEADRACE_TRY(SafetensorsFile weights, SafetensorsFile::open(path / kWeights));
   HfFolder folder(std::move(name), std::move(config), std::move(weights));
@@ -46,7 +54,7 @@ Result<HfFolder> HfFolder::parse(std::string name, std::string_view config,
 Result<std::optional<std::string>> HfFolder::read(const char* file, uint64_t max_bytes) const {
   std::error_code ignored;
   if (!path_ || !std::filesystem::exists(*path_ / file, ignored)) return std::optional<std::string>();
-  HEADRACE_TRY(std::string text, read_text(*path_ / file, max_bytes));
+  HEADRACE_TRY(std::string text, read_regular(*path_ / file, max_bytes));
   return std::optional<std::string>(std::move(text));
 }
 

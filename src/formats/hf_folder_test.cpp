@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -52,7 +53,7 @@ TEST_F(Folder, WhatIsMissingIsNamed) {
 TEST_F(Folder, AConfigThatIsNoJsonOrTooLongIsRefused) {
   put_weights();
   put("config.json", "{\"a\":");
-  EXPECT_NE(refusal(path_).find("config.json: "), std::string::npos);
+  EXPECT_NE(refusal(path_).find("config.json: not valid JSON at byte"), std::string::npos);
   put("config.json", "{\"a\":1,\"a\":2}");
   EXPECT_NE(refusal(path_).find("the key \"a\" stands twice"), std::string::npos);
   put("config.json", std::string(kMaxConfigBytes + 1, ' '));
@@ -67,6 +68,13 @@ TEST_F(Folder, FilesBesideTheConfigAreReadIfThereAreAny) {
   EXPECT_EQ(folder.read("chat_template.jinja").value(), "x");
   EXPECT_EQ(folder.read("tokenizer_config.json").value(), std::nullopt);
   EXPECT_FALSE(folder.read("chat_template.jinja", 0));
+}
+
+TEST_F(Folder, APipeInTheFolderIsRefusedInsteadOfWaitedFor) {
+  put("config.json", "{}");
+  put_weights();
+  ASSERT_EQ(::mkfifo((path_ / "tokenizer.json").c_str(), 0600), 0);
+  EXPECT_FALSE(HfFolder::open(path_).value().read("tokenizer.json"));
 }
 
 }  // namespace

@@ -44,7 +44,9 @@ Result<Json> parse_json_object(std::string_view name, std::string_view text) {
     json = Json::parse(text.begin(), text.end(), [&](int depth, Json::parse_event_t event, Json& parsed) {
       return watch(depth, event, parsed);
     });
-  } catch (const Json::exception& error) {
+  } catch (const Json::parse_error& error) {
+    return make_error(Errc::bad_model, "{}: not valid JSON at byte {}", name, error.byte);
+  } catch (const Json::exception& error) {  // a number beyond any type
     return make_error(Errc::bad_model, "{}: {}", name, printable(error.what(), 300));
   }
   if (!watch.refusal().empty()) return make_error(Errc::bad_model, "{}: {}", name, watch.refusal());
