@@ -62,7 +62,9 @@ void add_quiet_flag(CLI::App& app, bool& quiet) {
 
 CLI::Option* add_model_flag(CLI::App& app, ModelFlags& flags) {
   begin_group(app, kModelGroup);
-  return app.add_option("--model,-m", flags.model, "A GGUF file, or the short name of a downloaded model")
+  return app
+      .add_option("--model,-m", flags.model,
+                  "A GGUF file, a folder from Hugging Face, or the short name of a downloaded model")
       ->required()
       ->type_name(kModelValue);
 }
