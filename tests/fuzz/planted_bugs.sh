@@ -27,7 +27,7 @@ for name in "${names[@]}"; do
   patch --quiet --strip=1 < "$change"
   cmake --build build/fuzz -j "$(nproc)" --target "fuzz_$target" > build.log || { tail -n 40 build.log; exit 1; }
   program=build/fuzz/tests/fuzz_$target
-  read -ra options <<< "-timeout=10 -rss_limit_mb=2048 -artifact_prefix=$copy/found- $(cat "tests/fuzz/$target.options")"
+  read -ra options <<< "-timeout=25 -rss_limit_mb=2048 -artifact_prefix=$copy/found- $(cat "tests/fuzz/$target.options")"
   inputs=("tests/fuzz/corpus/$target")
   [ ! -d "tests/fuzz/seeds/$target" ] || inputs+=("tests/fuzz/seeds/$target")
   replay=silent

@@ -208,6 +208,7 @@ Result<Value> Interpreter::make_macro(const MacroDefinition& definition) {
 
 Result<Value> Interpreter::call_macro(const Macro& macro, const CallArguments& args) {
   const MacroDefinition& definition = *macro.definition;
+  HEADRACE_RETURN_IF_ERROR(runtime_.work(kMacroCallWork));
   HEADRACE_TRY(Scope* const scope, new_scope(macro.scope));
   std::vector<std::optional<Value>> given(definition.parameters.size());
   std::vector<Value> varargs;

@@ -14,7 +14,9 @@ inline constexpr size_t kMaxNesting = 150;
 /// Nested evaluations, macro calls included, and levels of nested data.
 inline constexpr size_t kMaxDepth = 400;
 /// Units of work of one rendering: about one per node evaluated, element visited or 32 bytes of text touched.
-inline constexpr uint64_t kMaxWork = 30'000'000;
+inline constexpr uint64_t kMaxWork = 10'000'000;
+/// Of them, what a macro call takes for its scope and its arguments.
+inline constexpr uint64_t kMacroCallWork = 10;
 inline constexpr uint64_t kMaxLoopIterations = 1'000'000;
 /// Bytes of all values that one rendering creates; they are freed together at its end.
 inline constexpr uint64_t kMaxValueBytes = uint64_t{256} << 20;
