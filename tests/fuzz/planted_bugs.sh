@@ -34,12 +34,15 @@ for name in "${names[@]}"; do
   "$program" "${options[@]}" -runs=0 "${inputs[@]}" > replay.log 2>&1 || replay="finds it already"
   mkdir -p "new/$name"
   start=$SECONDS
-  if "$program" "${options[@]}" -max_total_time="$seconds" "new/$name" "${inputs[@]}" > run.log 2>&1; then
+  "$program" "${options[@]}" -max_total_time="$seconds" "new/$name" "${inputs[@]}" > run.log 2>&1 || true
+  elapsed=$((SECONDS - start))
+  # Only a finding counts, not a fuzzer that fails for another reason.
+  reason=$(grep -aoE 'check failed.*|ERROR: [A-Za-z]+: [a-zA-Z-]+( after [0-9]+ seconds)?|runtime error:.*' run.log | head -n 1 || true)
+  if [ -n "$reason" ]; then
+    echo "$name: found after $elapsed s: $reason (the corpus alone: $replay)"
+  else
     echo "$name: NOT FOUND in $seconds s (the corpus alone: $replay)"
     failures=$((failures + 1))
-  else
-    reason=$(grep -aoE 'check failed.*|ERROR: [A-Za-z]+: [a-zA-Z-]+( after [0-9]+ seconds)?|runtime error:.*' run.log | head -n 1)
-    echo "$name: found after $((SECONDS - start)) s: $reason (the corpus alone: $replay)"
   fi
   patch --quiet --strip=1 --reverse < "$change"
 done

@@ -5,6 +5,7 @@
 
 #include "byte_reader.h"
 #include "core/utf8.h"
+#include "text/byte_alphabet.h"
 #include "text/pre_tokenizer.h"
 #include "text/stop_strings.h"
 #include "text/stream_detokenizer.h"
@@ -21,6 +22,16 @@ using Ids = std::vector<TokenId>;
 
 constexpr std::array<std::string_view, 7> kPreTokenizers = {
     "gpt-2", "smollm", "llama-bpe", "qwen2", "deepseek-coder", "starcoder", "deepseek-r1-qwen"};
+
+// The plain loops take quadratic time; merges that go wrong do so in short texts, too.
+constexpr size_t kMaxMergedBytes = 64;
+
+// Compiling the patterns takes far longer than matching a short text.
+const PreTokenizer& pre_tokenizer(size_t i) {
+  static std::array<std::optional<PreTokenizer>, kPreTokenizers.size()> made;
+  if (!made[i]) made[i] = PreTokenizer::create(kPreTokenizers[i]).value();
+  return *made[i];
+}
 
 // ---- stop strings
 
@@ -53,9 +64,19 @@ size_t plain_held(const std::vector<std::string>& stops, std::string_view text) 
   return held;
 }
 
+// Stop strings are about overlaps, which need few letters: with 256 of them two strings hardly ever share an
+// end.
+std::string take_letters(ByteReader& in, bool few, size_t most) {
+  std::string text(in.string(most));
+  if (!few) return text;
+  for (char& c : text) c = static_cast<char>('a' + (c & 1));
+  return text;
+}
+
 void check_stops(ByteReader& in) {
+  const bool few = in.flag();
   std::vector<std::string> stops;
-  for (size_t n = in.below(5); n > 0; --n) stops.emplace_back(in.string(8));
+  for (size_t n = in.below(5); n > 0; --n) stops.push_back(take_letters(in, few, 8));
   Result<StopMatcher> matcher = StopMatcher::create(stops);
   const bool well_formed = std::ranges::all_of(
       stops, [](const std::string& stop) { return !stop.empty() && is_valid_utf8(stop); });
@@ -64,7 +85,7 @@ void check_stops(ByteReader& in) {
   std::string pushed;
   std::string out;
   while (!in.empty()) {
-    const std::string_view part = in.string(10);
+    const std::string part = take_letters(in, few, 10);
     pushed += part;
     out += matcher->push(part);
     if (matcher->matched()) break;
@@ -80,7 +101,7 @@ void check_stops(ByteReader& in) {
 // ---- words
 
 void check_words(ByteReader& in) {
-  const PreTokenizer splitter = PreTokenizer::create(in.pick<std::string_view>(kPreTokenizers)).value();
+  const PreTokenizer& splitter = pre_tokenizer(in.below(kPreTokenizers.size()));
   const std::string text = to_valid_utf8(in.rest());
   size_t at = 0;
   for (const std::string_view word : splitter.split(text)) {
@@ -119,19 +140,23 @@ TokenId id_of(const SmallVocabulary& small, const std::string& spelling) {
 }
 
 // The characters of the byte alphabet that spell `bytes`.
-std::vector<std::string> spell(const Tokenizer& tokenizer, std::string_view bytes) {
-  std::vector<std::string> symbols;
-  for (const char byte : bytes) {
-    for (TokenId id = 0; id < 256; ++id) {
-      if (tokenizer.piece(id)[0] == byte) symbols.emplace_back(tokenizer.spelling(id));
+std::vector<std::string> spell(std::string_view bytes) {
+  static const std::array<std::string, 256> alphabet = [] {
+    std::array<std::string, 256> characters;
+    for (const std::string& character : SmallVocabulary::byte_level().spec.tokens) {
+      characters[static_cast<unsigned char>(bytes_of_spelling(character)->front())] = character;
     }
-  }
+    return characters;
+  }();
+  std::vector<std::string> symbols;
+  for (const char byte : bytes) symbols.push_back(alphabet[static_cast<unsigned char>(byte)]);
   return symbols;
 }
 
 void check_byte_level(ByteReader& in) {
   SmallVocabulary small = SmallVocabulary::byte_level();
-  small.spec.pre_tokenizer = in.pick<std::string_view>(kPreTokenizers);
+  const size_t choice_of_words = in.below(kPreTokenizers.size());
+  small.spec.pre_tokenizer = kPreTokenizers[choice_of_words];
   for (size_t n = in.below(16); n > 0; --n) {
     // Mostly tokens of ASCII and those made before, so that merges build upon each other.
     const auto choose = [&] {
@@ -143,13 +168,13 @@ void check_byte_level(ByteReader& in) {
     if (id_of(small, left + right) < 0) small.add_merge(left, right);
   }
   const std::vector<std::string> merges = small.spec.merges;
-  const PreTokenizer splitter = PreTokenizer::create(small.spec.pre_tokenizer).value();
+  const PreTokenizer& splitter = pre_tokenizer(choice_of_words);
   const Tokenizer tokenizer = Tokenizer::create(small.spec).value();
-  const std::string text = to_valid_utf8(in.rest());
+  const std::string text = to_valid_utf8(in.rest().substr(0, kMaxMergedBytes));
 
   Ids expected;
   for (const std::string_view word : splitter.split(text)) {
-    std::vector<std::string> symbols = spell(tokenizer, word);
+    std::vector<std::string> symbols = spell(word);
     std::string whole;
     for (const std::string& symbol : symbols) whole += symbol;
     const bool known = splitter.keeps_known_words() && id_of(small, whole) >= 0;
@@ -183,7 +208,7 @@ void check_sentencepiece(ByteReader& in) {
     small.spec.scores[static_cast<size_t>(small.add(std::move(spelling)))] = score;
   }
   const Tokenizer tokenizer = Tokenizer::create(small.spec).value();
-  const std::string text = to_valid_utf8(in.rest());
+  const std::string text = to_valid_utf8(in.rest().substr(0, kMaxMergedBytes));
 
   std::string marked;
   std::string unmarked = text;
