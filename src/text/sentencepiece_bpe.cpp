@@ -83,7 +83,10 @@ void SentencePieceBpe::encode(std::string_view text, std::vector<TokenId>& ids) 
   // A space becomes three bytes.
   constexpr size_t kMaxStretch = SymbolMerger::kMaxTextBytes / kSpaceMark.size();
   while (!text.empty()) {
-    const std::string_view stretch = text.substr(0, complete_utf8_prefix(text.substr(0, kMaxStretch)));
+    // What ends in the midst of a character (an added token may be spelled with half of one) has no further
+    // part.
+    const std::string_view stretch =
+        text.size() <= kMaxStretch ? text : text.substr(0, complete_utf8_prefix(text.substr(0, kMaxStretch)));
     std::string marked;
     marked.reserve(stretch.size() + stretch.size() / 2);
     for (const char c : stretch) {

@@ -59,6 +59,12 @@ TEST(SentencePieceBpe, WithoutByteTokensARunOfUnknownCharactersIsOneUnknownToken
   EXPECT_EQ(encode(small, "axyzbq"), (Spellings{"a", "<unk>", "b", "<unk>"}));
 }
 
+TEST(SentencePieceBpe, AnAddedTokenThatTakesHalfACharacterLeavesTheOtherHalfAsBytes) {
+  SmallVocabulary small = letters("a");
+  small.add("\xA9", TokenKind::user_defined);  // the second byte of U+00E9
+  EXPECT_EQ(encode(small, "a\xC3\xA9"), (Spellings{"a", "<0xC3>", "\xA9"}));
+}
+
 TEST(SentencePieceBpe, ASpaceGoesInFrontOfTheTextAndAfterSpecialTokens) {
   SmallVocabulary small = letters("ab");
   small.add(kMark + "a");
