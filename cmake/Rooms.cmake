@@ -7,7 +7,7 @@ target_compile_options(headrace_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor
   -Wold-style-cast -Wcast-qual -Woverloaded-virtual -Werror
   # Each compiler reports these inside the headers of g++ 12 and nowhere else here.
-  "$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-restrict;-Wno-stringop-overflow>"
+  "$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-restrict;-Wno-free-nonheap-object;-Wno-stringop-overflow>"
   "$<$<CXX_COMPILER_ID:Clang>:-Wno-deprecated-declarations>"
   # Numbers (docs/numerics.md): no contraction of a*b+c behind our back, no fast math.
   -ffp-contract=off -fno-math-errno)
