@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <thread>
@@ -17,6 +19,8 @@
 
 namespace headrace::testing {
 namespace {
+
+constexpr int kSkipped = 77;  // SKIP_RETURN_CODE in CMake
 
 using Clock = std::chrono::steady_clock;
 
@@ -49,7 +53,11 @@ Terminal::Terminal(const std::vector<std::string>& arguments,
   envp.push_back(nullptr);
   winsize size = {30, 100, 0, 0};
   child_ = ::forkpty(&fd_, nullptr, nullptr, &size);
-  HEADRACE_CHECK(child_ >= 0);
+  if (child_ < 0) {
+    std::puts("no pseudo-terminal here (is /dev/pts mounted?): skipped");
+    std::fflush(stdout);
+    std::_Exit(kSkipped);
+  }
   if (child_ == 0) {
     ::execve(argv[0], argv.data(), envp.data());
     ::_exit(127);
