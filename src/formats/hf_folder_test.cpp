@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A file that the system has for us alone, removed in the end.
+// A folder of this test process, removed in the end.
 class Folder : public ::testing::Test {
  protected:
   Folder() { fs::create_directories(path_); }

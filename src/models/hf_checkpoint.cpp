@@ -60,13 +60,8 @@ class HfCheckpoint final : public Checkpoint {
   // Collects the facts; everything else only looks at them.
   Status read() {
     const Json& config = folder_.config();
-    for (const HfField& field : family_.fields) {
-      if (const Json* value = present(config, field.field)) {
-        facts_[std::string(field.key)] = {*value, label_of(field.field)};
-      } else if (!field.value.empty()) {
-        facts_[std::string(field.key)] = {Json::parse(field.value), label_of(field.field)};
-      }
-    }
+    read_fields(common_hf_fields());
+    read_fields(family_.fields);
     for (const OnlyValue& only : kOnlyValues) {
       const Json* value = present(config, only.field);
       if (value != nullptr && *value != Json::parse(only.value))
@@ -132,8 +127,9 @@ class HfCheckpoint final : public Checkpoint {
   std::string label(std::string_view key) const override {
     const auto fact = facts_.find(key);
     if (fact != facts_.end()) return fact->second.label;
-    for (const HfField& field : family_.fields) {
-      if (field.key == key) return label_of(field.field);
+    for (const std::span<const HfField> fields : {common_hf_fields(), family_.fields}) {
+      const auto field = std::ranges::find(fields, key, &HfField::key);
+      if (field != fields.end()) return label_of(field->field);
     }
     for (const HfField& field : kRopeFields) {
       if (field.key == key) return fmt::format("{}.{}", rope_label_, field.field);
@@ -184,6 +180,16 @@ class HfCheckpoint final : public Checkpoint {
       return wrong_kind(fact->label, fact->value, fmt::format("an array of {}", expected));
     }
     return fact->value.template get<std::vector<T>>();
+  }
+
+  void read_fields(std::span<const HfField> fields) {
+    for (const HfField& field : fields) {
+      if (const Json* value = present(folder_.config(), field.field)) {
+        facts_[std::string(field.key)] = {*value, label_of(field.field)};
+      } else if (!field.value.empty()) {
+        facts_[std::string(field.key)] = {Json::parse(field.value), label_of(field.field)};
+      }
+    }
   }
 
   // transformers 4 writes rope_theta, rope_scaling and rope_local_base_freq; 5 writes rope_parameters, for

@@ -6,52 +6,36 @@ namespace headrace {
 namespace {
 
 // Values for missing fields are transformers' own.
-constexpr HfField kLlamaFields[] = {
+constexpr HfField kCommonFields[] = {
     {"block_count", "num_hidden_layers"},
     {"embedding_length", "hidden_size"},
     {"feed_forward_length", "intermediate_size"},
     {"attention.head_count", "num_attention_heads"},
     {"attention.head_count_kv", "num_key_value_heads"},
-    {"attention.key_length", "head_dim"},
     {"attention.layer_norm_rms_epsilon", "rms_norm_eps", "1e-6"},
-    {"context_length", "max_position_embeddings", "2048"},
-    {"vocab_size", "vocab_size"},
-    {"rope.freq_base", "rope_theta", "10000"},
-    {"attention.bias", "attention_bias", "false"},
-    {"ffn.bias", "mlp_bias", "false"},
-    {"attention.sliding_window", "sliding_window"},
     {"attention.layer_types", "layer_types"},
+    {"vocab_size", "vocab_size"},
+};
+
+constexpr HfField kLlamaFields[] = {
+    {"attention.key_length", "head_dim"},      {"context_length", "max_position_embeddings", "2048"},
+    {"rope.freq_base", "rope_theta", "10000"}, {"attention.bias", "attention_bias", "false"},
+    {"ffn.bias", "mlp_bias", "false"},         {"attention.sliding_window", "sliding_window"},
 };
 
 constexpr HfField kQwen2Fields[] = {
-    {"block_count", "num_hidden_layers"},
-    {"embedding_length", "hidden_size"},
-    {"feed_forward_length", "intermediate_size"},
-    {"attention.head_count", "num_attention_heads"},
-    {"attention.head_count_kv", "num_key_value_heads"},
     {"attention.key_length", "head_dim"},
-    {"attention.layer_norm_rms_epsilon", "rms_norm_eps", "1e-6"},
     {"context_length", "max_position_embeddings", "32768"},
-    {"vocab_size", "vocab_size"},
     {"rope.freq_base", "rope_theta", "10000"},
     {"attention.use_sliding_window", "use_sliding_window", "false"},
-    {"attention.layer_types", "layer_types"},
 };
 
 constexpr HfField kGemma3Fields[] = {
-    {"block_count", "num_hidden_layers"},
-    {"embedding_length", "hidden_size"},
-    {"feed_forward_length", "intermediate_size"},
-    {"attention.head_count", "num_attention_heads"},
-    {"attention.head_count_kv", "num_key_value_heads"},
     {"attention.key_length", "head_dim", "256"},
-    {"attention.layer_norm_rms_epsilon", "rms_norm_eps", "1e-6"},
     {"context_length", "max_position_embeddings", "131072"},
-    {"vocab_size", "vocab_size"},
     {"rope.freq_base", "rope_theta", "1000000"},
     {"rope.freq_base_swa", "rope_local_base_freq", "10000"},
     {"attention.sliding_window", "sliding_window", "4096"},
-    {"attention.layer_types", "layer_types"},
     {"attention.sliding_window_pattern", "sliding_window_pattern"},
     {"attention.query_pre_attn_scalar", "query_pre_attn_scalar", "256"},
     {"attention.bias", "attention_bias", "false"},
@@ -92,6 +76,10 @@ constexpr HfFamily kFamilies[] = {
 };
 
 }  // namespace
+
+std::span<const HfField> common_hf_fields() {
+  return kCommonFields;
+}
 
 const HfFamily* find_hf_family(std::string_view model_type) {
   for (const HfFamily& family : kFamilies) {

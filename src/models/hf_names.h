@@ -22,15 +22,18 @@ struct HfPart {
 };
 
 struct HfFamily {
-  std::string_view model_type;    // config.json's
-  std::string_view architecture;  // GGUF's
-  std::span<const HfField> fields;
+  std::string_view model_type;      // config.json's
+  std::string_view architecture;    // GGUF's
+  std::span<const HfField> fields;  // besides the common ones
   std::span<const HfPart> parts;
   std::string_view activation_field;
   std::string_view activation;  // the one that this family computes
   bool tied_by_default;
   float norm_offset;
 };
+
+/// What all families call the same.
+std::span<const HfField> common_hf_fields();
 
 /// nullptr if no family has this model_type.
 const HfFamily* find_hf_family(std::string_view model_type);
