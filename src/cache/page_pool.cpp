@@ -17,25 +17,26 @@ Result<PagePool> PagePool::create(Backend& backend, MemoryLedger& ledger, size_t
   return pool;
 }
 
-bool PagePool::allocate(uint32_t count, std::vector<PageId>& pages) {
-  if (count > free_.size()) return false;
-  for (uint32_t i = 0; i < count; ++i) {
-    const PageId page = free_.back();
-    free_.pop_back();
-    references_[page] = 1;
-    pages.push_back(page);
-  }
-  return true;
+PageId PagePool::allocate() {
+  if (free_pages() == 0) return kNoPage;
+  const PageId page = free_.back();
+  free_.pop_back();
+  references_[page] = 1;
+  ++unshared_;
+  return page;
 }
 
 void PagePool::retain(PageId page) {
   HEADRACE_CHECK(references_[page] > 0);
-  ++references_[page];
+  if (references_[page]++ == 1) --unshared_;
 }
 
 void PagePool::release(PageId page) {
   HEADRACE_CHECK(references_[page] > 0);
-  if (--references_[page] > 0) return;
+  --references_[page];
+  if (references_[page] == 1) ++unshared_;
+  if (references_[page] > 0) return;
+  --unshared_;
   ++generations_[page];
   free_.push_back(page);
 }

@@ -14,24 +14,35 @@ class PagePoolTest : public testing::Test {
   PagePool pool_ = PagePool::create(*backend_, ledger_, 256, 4, "test pages", "").value();
 };
 
-TEST_F(PagePoolTest, HandsOutAllOrNothing) {
-  std::vector<PageId> pages;
-  EXPECT_TRUE(pool_.allocate(3, pages));
-  EXPECT_FALSE(pool_.allocate(2, pages));
-  EXPECT_EQ(pages.size(), 3U);
+TEST_F(PagePoolTest, HandsOutWhatThereIs) {
+  for (uint32_t i = 0; i < 4; ++i) EXPECT_NE(pool_.allocate(), kNoPage);
+  EXPECT_EQ(pool_.allocate(), kNoPage);
+  EXPECT_EQ(pool_.free_pages(), 0U);
+}
+
+TEST_F(PagePoolTest, ALimitKeepsPagesBack) {
+  pool_.set_limit(2);
+  EXPECT_EQ(pool_.free_pages(), 2U);
+  const PageId page = pool_.allocate();
+  pool_.allocate();
+  EXPECT_EQ(pool_.allocate(), kNoPage);
+  pool_.release(page);
   EXPECT_EQ(pool_.free_pages(), 1U);
 }
 
 TEST_F(PagePoolTest, APageIsFreeWhenItsLastOwnerLeaves) {
-  std::vector<PageId> pages;
-  ASSERT_TRUE(pool_.allocate(1, pages));
-  pool_.retain(pages[0]);
-  pool_.release(pages[0]);
+  const PageId page = pool_.allocate();
+  EXPECT_EQ(pool_.unshared(), 1U);
+  pool_.retain(page);
+  EXPECT_EQ(pool_.unshared(), 0U);
+  pool_.release(page);
+  EXPECT_EQ(pool_.unshared(), 1U);
   EXPECT_EQ(pool_.free_pages(), 3U);
-  EXPECT_EQ(pool_.generation(pages[0]), 0U);
-  pool_.release(pages[0]);
+  EXPECT_EQ(pool_.generation(page), 0U);
+  pool_.release(page);
+  EXPECT_EQ(pool_.unshared(), 0U);
   EXPECT_EQ(pool_.free_pages(), 4U);
-  EXPECT_EQ(pool_.generation(pages[0]), 1U);
+  EXPECT_EQ(pool_.generation(page), 1U);
 }
 
 TEST_F(PagePoolTest, ReleasingAFreePageIsCaught) {

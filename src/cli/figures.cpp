@@ -51,6 +51,8 @@ std::string finish_text(const GenerateResult& result) {
       return "context";
     case FinishReason::cancelled:
       return "cancelled";
+    case FinishReason::expired:
+      return "expired";
     case FinishReason::none:
       break;
   }

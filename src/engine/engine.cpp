@@ -1,180 +1,204 @@
 #include "engine/engine.h"
 
 #include <algorithm>
-#include <deque>
-#include <limits>
+#include <chrono>
 
-#include "cache/kv_cache.h"
-#include "core/checked.h"
 #include "core/file.h"
-#include "schedule/step_plan.h"
+#include "engine/lineup.h"
+#include "engine/step_runner.h"
 
 namespace headrace {
 namespace {
 
 // Output rows that are projected to the vocabulary at once: enough to share each read of the weights, few
 // enough that logits of a 256k vocabulary stay small.
-constexpr size_t kLogitRows = 16;
+constexpr uint32_t kMinLogitRows = 16;
+constexpr uint32_t kMaxLogitRows = 64;
 
-constexpr uint32_t kPageTokens = 64;
+constexpr uint32_t kMaxPageTokens = 4096;
 constexpr uint32_t kMaxSequences = 4096;
 constexpr uint64_t kMaxBatchRows = 1 << 16;
 
-struct Running {
-  RequestId id = 0;
-  Request request;
-  std::vector<int32_t> tokens;  // prompt and what was generated
-  SequenceId sequence = 0;
-  bool cancelled = false;
-  bool done = false;
-};
+int64_t system_clock_ms() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
 
 // A row whose hidden state is wanted, and for what.
 struct Output {
-  size_t running = 0;     // index
+  Choice* choice = nullptr;
   uint32_t position = 0;  // of the token that follows the row
   bool score = false;     // that token is known: report its log-probability
 };
-
-Event ended(RequestId id, FinishReason reason) {
-  Event event;
-  event.request = id;
-  event.finished = reason;
-  return event;
-}
 
 class EngineImpl final : public Engine {
  public:
   EngineImpl(std::unique_ptr<Backend> backend, std::unique_ptr<Model> model, MemoryLedger& ledger,
              const EngineOptions& options)
-      : backend_(std::move(backend)),
-        model_(std::move(model)),
-        ledger_(ledger),
-        options_(options),
-        ops_(*backend_, options.activations) {}
+      : backend_(std::move(backend)), model_(std::move(model)), ledger_(ledger), options_(options) {}
 
   Status start();
 
   const Model& model() const override { return *model_; }
   const Backend& backend() const override { return *backend_; }
   uint32_t context() const override { return options_.context; }
-  bool idle() const override { return waiting_.empty() && running_.empty(); }
+  bool idle() const override { return lineup_->empty(); }
+  EngineStats stats() const override;
+  StepLimits limits() const override { return limits_; }
+  void set_limits(const StepLimits& limits) override;
+  void clear_cache() override { store_->clear_cache(); }
+  Status check_books() const override;
 
   Result<RequestId> submit(Request request) override;
-  void cancel(RequestId id) override;
+  void cancel(RequestId id) override { end(id, std::nullopt); }
+  void cancel(RequestId id, uint32_t choice) override { end(id, choice); }
   void step(std::vector<Event>& events) override;
 
  private:
   bool interrupted() const { return options_.interrupt != nullptr && options_.interrupt->load(); }
-  Status choose_context();
-  void admit();
-  void drop_cancelled(std::vector<Event>& events);
-  bool wants_draw(const Running& r, uint32_t position) const {
-    return r.request.max_new_tokens > 0 && position == r.tokens.size();
-  }
-  bool wants_score(const Running& r, uint32_t position) const {
-    return r.request.score_from && position >= *r.request.score_from && position < r.request.prompt.size();
-  }
-  void build_rows(std::span<const StepChunk> plan);
+  Status check_options();
+  void choose_context();
+  StateStoreOptions store_options() const;
+  Status check_request(const Request& request) const;
+  void end(RequestId id, std::optional<uint32_t> choice);
+  void expire();
+  void drop_ended();
+  void build_rows(std::span<const StepChunk> chunks);
   void run_rows();
-  void read_outputs(std::vector<Event>& events);
-  void read_tile(std::span<const Output> tile, std::vector<Event>& events);
-  void take_token(Running& r, Event event, std::vector<Event>& events);
-  void finish_steps(std::span<const StepChunk> plan, std::vector<Event>& events);
+  void observe(size_t layer, ConstMat x);
+  void read_outputs();
+  void read_tile(std::span<const Output> tile);
+  void take_token(Choice& choice, Event event);
+  void finish_step(std::span<const StepChunk> chunks);
 
   // The order of members matters: what lives in the backend's memory goes before the backend.
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<Model> model_;
   MemoryLedger& ledger_;
   EngineOptions options_;
-  Ops ops_;
-  KvCache cache_;
-  DeviceBuffer activations_;  // workspace, then hidden, then logits
-  DeviceBuffer inputs_;       // tokens, positions, output rows
-  DeviceBuffer answers_;      // log-sum-exp and argmax of a tile
-  Mat hidden_;
-  Mat logits_;
-  size_t workspace_floats_ = 0;
+  StepLimits limits_;
+  std::optional<StepRunner> runner_;
+  std::optional<StateStore> store_;
+  std::optional<Lineup> lineup_;
+  std::function<void(size_t, ConstMat)> after_layer_;
   RequestId next_id_ = 1;
-  std::deque<Running> waiting_;
-  std::vector<Running> running_;
+  uint64_t next_place_ = 1;
+  bool deadlines_ = false;  // somebody has one
+  uint64_t step_number_ = 0;
+  EngineStats stats_;
   // Of the current step.
   std::vector<Row> rows_;
+  std::vector<Choice*> row_choices_;  // of rows_; only with an observer
   std::vector<Output> outputs_;
-  std::vector<uint32_t> output_rows_;
-  std::vector<int32_t> tokens_;
-  std::vector<uint32_t> positions_;
-  std::vector<float> host_logits_;
+  std::vector<Event> events_;
 };
 
-Status EngineImpl::choose_context() {
-  const KvCacheOptions one = {.key_type = options_.key_type,
-                              .value_type = options_.value_type,
-                              .page_tokens = kPageTokens,
-                              .sequences = options_.sequences,
-                              .context = kPageTokens};
-  if (options_.context == 0) {
-    const uint64_t page_bytes = KvCache::bytes(model_->layer_groups(), one);
-    // A tenth stays free for the plan's arrays and the rest of the program.
-    const uint64_t free = (ledger_.cap() - std::min(ledger_.cap(), ledger_.used())) / 10 * 9;
-    const uint64_t fits = std::max<uint64_t>(free / page_bytes, 1) * kPageTokens;
-    options_.context = static_cast<uint32_t>(std::min<uint64_t>(model_->info().context_length, fits));
-  }
-  return {};
-}
+// --- making it --------------------------------------------------------------------------------------------
 
-Status EngineImpl::start() {
+Status EngineImpl::check_options() {
   if (options_.sequences == 0 || options_.sequences > kMaxSequences) {
     return make_error(Errc::usage, "sequences: expected 1 to {}, found {}", kMaxSequences,
                       options_.sequences);
+  }
+  if (options_.page_tokens == 0 || options_.page_tokens % 16 != 0 || options_.page_tokens > kMaxPageTokens) {
+    return make_error(Errc::usage, "page_tokens: expected a multiple of 16 up to {}, found {}",
+                      kMaxPageTokens, options_.page_tokens);
   }
   for (const DType type : {options_.key_type, options_.value_type}) {
     if (info_of(type).quantised)
       return make_error(Errc::usage, "KV cache: type {} is not F32, F16 or BF16", name_of(type));
   }
+  return {};
+}
+
+StateStoreOptions EngineImpl::store_options() const {
+  return {.format = {options_.key_type, options_.value_type, options_.page_tokens},
+          .sequences = options_.sequences,
+          .context = options_.context,
+          .tokens = options_.kv_tokens,
+          .max_rows = options_.batch_rows};
+}
+
+// What was not asked for becomes what fits; a tenth stays free for the plan's arrays and the rest of the
+// program.
+void EngineImpl::choose_context() {
+  const uint64_t free = (ledger_.cap() - std::min(ledger_.cap(), ledger_.used())) / 10 * 9;
+  const auto fits = [&] { return StateStore::bytes(model_->layer_groups(), store_options()) <= free; };
+  const auto largest = [&](auto set, uint64_t most) {  // in pages
+    uint64_t low = 1;
+    for (uint64_t high = most / options_.page_tokens + 1; low < high;) {
+      const uint64_t middle = (low + high + 1) / 2;
+      set(middle * options_.page_tokens);
+      (fits() ? low : high) = fits() ? middle : middle - 1;
+    }
+    set(std::min(low * options_.page_tokens, most));
+  };
+  const bool automatic = options_.context == 0;
+  if (automatic) options_.context = model_->info().context_length;
+  const uint64_t all = uint64_t{options_.context} * options_.sequences;
+  if (options_.kv_tokens == 0 && !fits()) {
+    largest([&](uint64_t tokens) { options_.kv_tokens = tokens; }, all);
+    options_.kv_tokens = std::max<uint64_t>(options_.kv_tokens, options_.context);
+  }
+  if (automatic && !fits()) {
+    largest(
+        [&](uint64_t tokens) {
+          options_.context = static_cast<uint32_t>(tokens);
+          options_.kv_tokens = tokens;
+        },
+        model_->info().context_length);
+  }
+}
+
+Status EngineImpl::start() {
+  HEADRACE_RETURN_IF_ERROR(check_options());
   const ModelInfo& info = model_->info();
   const uint64_t context = options_.context == 0 ? info.context_length : options_.context;
   options_.batch_rows = static_cast<uint32_t>(std::clamp<uint64_t>(
       options_.batch_rows, 1, std::min<uint64_t>(context * options_.sequences, kMaxBatchRows)));
   options_.batch_rows = std::max(options_.batch_rows, options_.sequences);
-  const uint32_t rows = options_.batch_rows;
   if (options_.decode_threads == 0) options_.decode_threads = static_cast<uint32_t>(backend_->threads());
   if (options_.batch_threads == 0) options_.batch_threads = options_.decode_threads;
+  if (!options_.clock_ms) options_.clock_ms = system_clock_ms;
+  if (options_.policy == nullptr) options_.policy = std::make_shared<ContinuousBatching>();
 
   // The cache comes last: an automatic context takes what the others leave.
-  const uint32_t max_k = std::max({info.d_model, info.d_ff, info.n_heads * info.d_head});
-  HEADRACE_RETURN_IF_ERROR(backend_->prepare(ledger_, {rows, max_k, info.d_head}));
-  workspace_floats_ = model_->workspace_floats(rows);
-  const size_t hidden_floats = size_t{rows} * info.d_model;
-  const size_t logit_floats = kLogitRows * info.vocab_size;
-  HEADRACE_TRY(activations_,
-               backend_->allocate(ledger_, MemoryUse::activations,
-                                  (workspace_floats_ + hidden_floats + logit_floats) * sizeof(float),
-                                  "activations", "fewer rows a step (-b) would help"));
-  HEADRACE_TRY(inputs_, backend_->allocate(ledger_, MemoryUse::activations, rows * 3 * sizeof(uint32_t),
-                                           "step inputs"));
-  HEADRACE_TRY(answers_, backend_->allocate(ledger_, MemoryUse::activations,
-                                            kLogitRows * (sizeof(double) + sizeof(int32_t)), "step outputs"));
-  HEADRACE_RETURN_IF_ERROR(choose_context());
-  HEADRACE_TRY(cache_, KvCache::create(*backend_, ledger_, model_->layer_groups(),
-                                       {.key_type = options_.key_type,
-                                        .value_type = options_.value_type,
-                                        .page_tokens = kPageTokens,
-                                        .sequences = options_.sequences,
-                                        .context = options_.context,
-                                        .max_rows = rows}));
+  const uint32_t outputs =
+      std::min(options_.batch_rows, std::clamp(options_.sequences, kMinLogitRows, kMaxLogitRows));
+  HEADRACE_TRY(runner_, StepRunner::create(*backend_, *model_, ledger_,
+                                           {.max_rows = options_.batch_rows,
+                                            .max_outputs = outputs,
+                                            .activations = options_.activations,
+                                            .interrupt = options_.interrupt}));
+  choose_context();
+  HEADRACE_TRY(store_, StateStore::create(*backend_, ledger_, model_->layer_groups(), store_options()));
   // Last, so that a context beyond memory is refused with the bytes that it would take.
   if (options_.context > kMaxContext) {
     return make_error(Errc::usage, "a context of {} tokens is beyond the limit of {}", options_.context,
                       kMaxContext);
   }
-  float* floats = activations_.as<float>();
-  hidden_ = {floats + workspace_floats_, rows, info.d_model, info.d_model};
-  logits_ = {floats + workspace_floats_ + hidden_floats, kLogitRows, info.vocab_size, info.vocab_size};
+  lineup_.emplace(*store_);
+  if (options_.observer != nullptr) after_layer_ = [this](size_t layer, ConstMat x) { observe(layer, x); };
+  set_limits({.rows = options_.batch_rows,
+              .sequences = options_.sequences,
+              .decode_threads = options_.decode_threads,
+              .batch_threads = options_.batch_threads,
+              .prefix_cache = options_.prefix_cache});
   return {};
 }
 
-Result<RequestId> EngineImpl::submit(Request request) {
+void EngineImpl::set_limits(const StepLimits& limits) {
+  limits_ = limits;
+  limits_.rows = std::clamp(limits.rows, 1U, options_.batch_rows);
+  limits_.sequences = std::clamp(limits.sequences, 1U, options_.sequences);
+  if (limits_.decode_threads == 0) limits_.decode_threads = options_.decode_threads;
+  if (limits_.batch_threads == 0) limits_.batch_threads = limits_.decode_threads;
+  store_->set_limit(limits.kv_tokens);
+}
+
+// --- requests ---------------------------------------------------------------------------------------------
+
+Status EngineImpl::check_request(const Request& request) const {
   const size_t vocab = model_->info().vocab_size;
   if (request.prompt.empty()) return make_error(Errc::usage, "the prompt is empty");
   if (request.prompt.size() > options_.context) {
@@ -190,195 +214,275 @@ Result<RequestId> EngineImpl::submit(Request request) {
   if (request.score_from && *request.score_from == 0) {
     return make_error(Errc::usage, "score_from: the first token has nothing before it to be scored by");
   }
-  HEADRACE_RETURN_IF_ERROR(check_sampling(request.sampling, vocab));
-  Running r;
-  r.id = next_id_++;
-  r.tokens = request.prompt;
-  r.request = std::move(request);
-  waiting_.push_back(std::move(r));
-  return waiting_.back().id;
-}
-
-void EngineImpl::cancel(RequestId id) {
-  for (Running& r : waiting_) r.cancelled |= r.id == id;
-  for (Running& r : running_) r.cancelled |= r.id == id;
-}
-
-void EngineImpl::drop_cancelled(std::vector<Event>& events) {
-  const auto report = [&](const Running& r) {
-    if (r.cancelled) events.push_back(ended(r.id, FinishReason::cancelled));
-    return r.cancelled;
-  };
-  std::erase_if(running_, [&](const Running& r) {
-    if (r.cancelled) cache_.close(r.sequence);
-    return report(r);
-  });
-  std::erase_if(waiting_, report);
-}
-
-void EngineImpl::admit() {
-  while (!waiting_.empty() && running_.size() < options_.sequences) {
-    waiting_.front().sequence = cache_.open();
-    running_.push_back(std::move(waiting_.front()));
-    waiting_.pop_front();
+  if (request.n == 0 || request.n > kMaxChoices) {
+    return make_error(Errc::usage, "n: expected 1 to {}, found {}", kMaxChoices, request.n);
   }
+  if (request.priority < -kMaxPriority || request.priority > kMaxPriority) {
+    return make_error(Errc::usage, "priority: expected {} to {}, found {}", -kMaxPriority, kMaxPriority,
+                      request.priority);
+  }
+  if (request.deadline_ms < 0) {
+    return make_error(Errc::usage, "deadline: expected 0 or more milliseconds, found {}",
+                      request.deadline_ms);
+  }
+  return check_sampling(request.sampling, vocab);
 }
 
-void EngineImpl::build_rows(std::span<const StepChunk> plan) {
+Result<RequestId> EngineImpl::submit(Request request) {
+  HEADRACE_RETURN_IF_ERROR(check_request(request));
+  const RequestId id = next_id_++;
+  const auto asked = std::make_shared<const Request>(std::move(request));
+  const auto keys = std::make_shared<const std::vector<uint64_t>>(
+      page_keys_of(asked->cache_salt, asked->prompt, options_.page_tokens));
+  const auto prompt_end = static_cast<uint32_t>(asked->prompt.size());
+  for (uint32_t n = 0; n < asked->n; ++n) {
+    auto choice = std::make_unique<Choice>();
+    choice->request = id;
+    choice->number = n;
+    choice->asked = asked;
+    choice->sampling = asked->sampling;
+    choice->sampling.choice += n;
+    choice->place = {static_cast<int64_t>(step_number_) - int64_t{asked->priority} * kStepsPerPriority,
+                     next_place_++};
+    choice->tokens = asked->prompt;
+    choice->page_keys = keys;
+    choice->submitted_step = step_number_;
+    // The prompt is scored once.
+    choice->next_score = n == 0 ? asked->score_from.value_or(prompt_end) : prompt_end;
+    if (asked->deadline_ms > 0) choice->deadline = options_.clock_ms() + asked->deadline_ms;
+    deadlines_ |= asked->deadline_ms > 0;
+    lineup_->add(std::move(choice));
+  }
+  return id;
+}
+
+void EngineImpl::end(RequestId id, std::optional<uint32_t> number) {
+  lineup_->for_each([&](Choice& choice) {
+    if (choice.request == id && (!number || choice.number == *number))
+      choice.ending = FinishReason::cancelled;
+  });
+}
+
+void EngineImpl::expire() {
+  if (!deadlines_) return;
+  const int64_t now = options_.clock_ms();
+  deadlines_ = false;
+  lineup_->for_each([&](Choice& choice) {
+    deadlines_ |= choice.deadline.has_value();
+    if (choice.deadline && now >= *choice.deadline && choice.ending == FinishReason::none) {
+      choice.ending = FinishReason::expired;
+    }
+  });
+}
+
+// The one way out: those that were cancelled or expired, and those that are done.
+void EngineImpl::drop_ended() {
+  lineup_->remove_if([](const Choice& choice) { return choice.ending != FinishReason::none; },
+                     [&](Choice& choice) {
+                       Event event;
+                       event.request = choice.request;
+                       event.choice = choice.number;
+                       event.finished = choice.ending;
+                       event.report = choice.report;
+                       // The last token's event is there already.
+                       for (Event& last : events_) {
+                         if (last.request != event.request || last.choice != event.choice) continue;
+                         if (last.finished != choice.ending) continue;
+                         last.report = choice.report;
+                         return;
+                       }
+                       events_.push_back(std::move(event));
+                     });
+}
+
+// --- a step -----------------------------------------------------------------------------------------------
+
+void EngineImpl::build_rows(std::span<const StepChunk> chunks) {
   rows_.clear();
+  row_choices_.clear();
   outputs_.clear();
-  output_rows_.clear();
-  for (const StepChunk& chunk : plan) {
-    const Running& r = running_[chunk.index];
-    const uint32_t computed = cache_.length(r.sequence);
-    // Room for a whole context was taken at the start, so this can't fail.
-    HEADRACE_CHECK(cache_.reserve(r.sequence, computed + chunk.count));
+  for (const StepChunk& chunk : chunks) {
+    Choice& choice = *lineup_->running()[chunk.index];
+    const uint32_t computed = store_->length(*choice.sequence);
+    // The policy counted the pages.
+    HEADRACE_CHECK(store_->reserve(*choice.sequence, computed + chunk.count));
     for (uint32_t position = computed; position < computed + chunk.count; ++position) {
-      Row row = {.token = r.tokens[position], .sequence = r.sequence, .position = position, .slot = position};
-      const bool score = wants_score(r, position + 1);
-      if (score || wants_draw(r, position + 1)) {
+      Row row = {.token = choice.tokens[position],
+                 .sequence = *choice.sequence,
+                 .position = position,
+                 .slot = position};
+      const bool score = choice.wants_score(position + 1);
+      if (score || choice.wants_draw(position + 1)) {
         row.outputs = kLogits;
-        output_rows_.push_back(static_cast<uint32_t>(rows_.size()));
-        outputs_.push_back({chunk.index, position + 1, score});
+        outputs_.push_back({&choice, position + 1, score});
       }
+      if (position < choice.asked->prompt.size()) ++stats_.prompt_rows;
       rows_.push_back(row);
+      if (options_.observer != nullptr) row_choices_.push_back(&choice);
     }
   }
 }
 
 void EngineImpl::run_rows() {
-  tokens_.clear();
-  positions_.clear();
-  for (const Row& row : rows_) {
-    tokens_.push_back(row.token);
-    positions_.push_back(row.position);
-  }
-  const size_t n = rows_.size();
-  const size_t bytes = options_.batch_rows * sizeof(uint32_t);
-  backend_->upload(inputs_.data(), tokens_.data(), n * sizeof(int32_t));
-  backend_->upload(inputs_.data() + bytes, positions_.data(), n * sizeof(uint32_t));
-  backend_->upload(inputs_.data() + 2 * bytes, output_rows_.data(), output_rows_.size() * sizeof(uint32_t));
-  const Step step = {.rows = n,
-                     .tokens = inputs_.as<int32_t>(),
-                     .positions = inputs_.as<uint32_t>(bytes),
-                     .groups = cache_.plan(rows_),
-                     .output_rows = inputs_.as<uint32_t>(2 * bytes),
-                     .n_outputs = outputs_.size(),
-                     .interrupt = options_.interrupt};
-  backend_->use_threads(n > running_.size() ? options_.batch_threads : options_.decode_threads);
-  Workspace workspace(activations_.as<float>(), workspace_floats_);
-  model_->forward(ops_, step, workspace, hidden_.top(outputs_.size()));
+  const bool decode = rows_.size() <= lineup_->running().size();
+  backend_->use_threads(decode ? limits_.decode_threads : limits_.batch_threads);
+  ++stats_.steps;
+  stats_.rows += rows_.size();
+  stats_.last_step_rows = static_cast<uint32_t>(rows_.size());
+  runner_->run(*store_, rows_, after_layer_ ? &after_layer_ : nullptr);
 }
 
-void EngineImpl::read_outputs(std::vector<Event>& events) {
-  for (size_t first = 0; first < outputs_.size(); first += kLogitRows) {
-    const size_t count = std::min(kLogitRows, outputs_.size() - first);
-    const ConstMat hidden = {hidden_.row(first), count, hidden_.cols, hidden_.stride};
-    model_->logits(ops_, hidden, logits_.top(count));
-    read_tile(std::span(outputs_).subspan(first, count), events);
+void EngineImpl::observe(size_t layer, ConstMat x) {
+  std::vector<float> hidden(x.cols);
+  for (size_t r = 0; r < rows_.size(); ++r) {
+    const Choice& choice = *row_choices_[r];
+    if (!options_.observer->wants(choice.request)) continue;
+    backend_->download(hidden.data(), x.row(r), x.cols * sizeof(float));
+    options_.observer->see(choice.request, choice.number, rows_[r].position, static_cast<uint32_t>(layer),
+                           hidden);
   }
 }
 
-void EngineImpl::read_tile(std::span<const Output> tile, std::vector<Event>& events) {
-  const auto plain = [&](const Output& o) {
-    return !o.score && is_plain_argmax(running_[o.running].request.sampling);
-  };
-  double sums[kLogitRows] = {};
-  int32_t best[kLogitRows] = {};
-  const bool all_plain = std::ranges::all_of(tile, plain);
-  if (all_plain) {
-    auto* device = answers_.as<int32_t>(kLogitRows * sizeof(double));
-    ops_.argmax(logits_.top(tile.size()), device);
-    backend_->download(best, device, tile.size() * sizeof(int32_t));
-  } else {
-    const auto wants_sum = [&](const Output& o) {
-      return o.score || running_[o.running].request.sampling.logprobs;
-    };
-    if (std::ranges::any_of(tile, wants_sum)) {
-      ops_.log_sum_exp(logits_.top(tile.size()), answers_.as<double>());
-      backend_->download(sums, answers_.data(), tile.size() * sizeof(double));
-    }
-    host_logits_.resize(kLogitRows * logits_.cols);
-    backend_->download(host_logits_.data(), logits_.data, tile.size() * logits_.cols * sizeof(float));
+void EngineImpl::read_outputs() {
+  const size_t most = runner_->max_outputs();
+  for (size_t first = 0; first < outputs_.size(); first += most) {
+    const size_t count = std::min(most, outputs_.size() - first);
+    runner_->project(first, count);
+    read_tile(std::span(outputs_).subspan(first, count));
   }
+}
+
+void EngineImpl::read_tile(std::span<const Output> tile) {
+  const auto plain = [](const Output& o) { return !o.score && is_plain_argmax(o.choice->sampling); };
+  const auto wants_sum = [](const Output& o) { return o.score || o.choice->sampling.logprobs; };
+  int32_t best[kMaxLogitRows] = {};
+  double sums[kMaxLogitRows] = {};
+  if (std::ranges::any_of(tile, plain)) runner_->argmax(std::span(best).first(tile.size()));
+  if (std::ranges::any_of(tile, wants_sum)) runner_->log_sum_exp(std::span(sums).first(tile.size()));
   for (size_t i = 0; i < tile.size(); ++i) {
-    Running& r = running_[tile[i].running];
+    Choice& choice = *tile[i].choice;
     Event event;
-    event.request = r.id;
+    event.request = choice.request;
+    event.choice = choice.number;
     event.has_token = true;
     event.scored = tile[i].score;
     event.position = tile[i].position;
-    const std::span<float> logits =
-        all_plain ? std::span<float>() : std::span(host_logits_).subspan(i * logits_.cols, logits_.cols);
     if (tile[i].score) {
-      event.draw.token = r.tokens[tile[i].position];
-      event.draw.logprob = static_cast<double>(logits[static_cast<size_t>(event.draw.token)]) - sums[i];
-      events.push_back(std::move(event));
+      event.draw.token = choice.tokens[tile[i].position];
+      event.draw.logprob =
+          static_cast<double>(runner_->logits(i)[static_cast<size_t>(event.draw.token)]) - sums[i];
+      choice.next_score = tile[i].position + 1;
+      events_.push_back(std::move(event));
       continue;
     }
-    if (all_plain)
+    if (plain(tile[i])) {
       event.draw.token = best[i];
-    else
-      event.draw = draw(r.request.sampling, logits, r.tokens, tile[i].position, sums[i]);
-    take_token(r, std::move(event), events);
+    } else {
+      event.draw = draw(choice.sampling, runner_->logits(i), choice.tokens, tile[i].position, sums[i]);
+    }
+    take_token(choice, std::move(event));
   }
 }
 
-void EngineImpl::take_token(Running& r, Event event, std::vector<Event>& events) {
-  r.tokens.push_back(event.draw.token);
-  const size_t generated = r.tokens.size() - r.request.prompt.size();
-  if (std::ranges::find(r.request.end_tokens, event.draw.token) != r.request.end_tokens.end()) {
+void EngineImpl::take_token(Choice& choice, Event event) {
+  const Request& asked = *choice.asked;
+  choice.tokens.push_back(event.draw.token);
+  const size_t generated = choice.tokens.size() - asked.prompt.size();
+  if (std::ranges::find(asked.end_tokens, event.draw.token) != asked.end_tokens.end()) {
     event.finished = FinishReason::end_token;
-  } else if (generated >= r.request.max_new_tokens) {
+  } else if (generated >= asked.max_new_tokens) {
     event.finished = FinishReason::length;
-  } else if (r.tokens.size() >= options_.context) {
+  } else if (choice.tokens.size() >= options_.context) {
     event.finished = FinishReason::context;
   }
-  r.done = event.finished != FinishReason::none;
-  events.push_back(std::move(event));
+  choice.ending = event.finished;
+  events_.push_back(std::move(event));
 }
 
-// Commits what was computed and lets go of what is done.
-void EngineImpl::finish_steps(std::span<const StepChunk> plan, std::vector<Event>& events) {
-  for (const StepChunk& chunk : plan) {
-    Running& r = running_[chunk.index];
-    cache_.commit(r.sequence, chunk.count);
-    if (r.request.max_new_tokens == 0 && cache_.length(r.sequence) == r.tokens.size()) {
-      r.done = true;
-      events.push_back(ended(r.id, FinishReason::length));
+// Commits what was computed.
+void EngineImpl::finish_step(std::span<const StepChunk> chunks) {
+  for (const StepChunk& chunk : chunks) {
+    Choice& choice = *lineup_->running()[chunk.index];
+    const uint32_t computed = store_->length(*choice.sequence);
+    store_->commit(*choice.sequence, std::span(choice.tokens).subspan(computed, chunk.count));
+    if (choice.asked->max_new_tokens == 0 && computed + chunk.count == choice.tokens.size()) {
+      choice.ending = FinishReason::length;
     }
   }
-  std::erase_if(running_, [&](const Running& r) {
-    if (r.done) cache_.close(r.sequence);
-    return r.done;
-  });
 }
 
 void EngineImpl::step(std::vector<Event>& events) {
-  std::vector<Event> mine;
-  drop_cancelled(mine);
-  admit();
-  std::vector<SequenceView> views;
-  for (const Running& r : running_) {
-    views.push_back({static_cast<uint32_t>(r.tokens.size()), cache_.length(r.sequence)});
+  ++step_number_;
+  stats_.last_step_rows = 0;
+  events_.clear();
+  expire();
+  drop_ended();
+  std::vector<StepChunk> chunks;
+  if (!lineup_->empty()) {
+    const StepPlan plan = options_.policy->plan(lineup_->snapshot(limits_, options_.page_tokens));
+    lineup_->apply(plan, limits_, step_number_ - 1, chunks);
   }
-  const std::vector<StepChunk> plan = plan_step(views, options_.batch_rows);
-  if (!plan.empty()) {
-    build_rows(plan);
+  if (!chunks.empty()) {
+    build_rows(chunks);
     run_rows();
   }
   if (interrupted()) {
-    for (Running& r : running_) r.cancelled = true;
-    for (Running& r : waiting_) r.cancelled = true;
-    drop_cancelled(mine);
-  } else if (!plan.empty()) {
-    read_outputs(mine);
-    finish_steps(plan, mine);
+    lineup_->for_each([](Choice& choice) { choice.ending = FinishReason::cancelled; });
+  } else if (!chunks.empty()) {
+    read_outputs();
+    finish_step(chunks);
   }
-  for (Event& event : mine) events.push_back(std::move(event));
+  drop_ended();
+  std::ranges::stable_sort(events_, {}, [](const Event& e) { return std::pair(e.request, e.choice); });
+  for (Event& event : events_) events.push_back(std::move(event));
+  if (lineup_->empty()) {
+    const Status books = check_books();
+    if (!books) panic(books.error().message, __FILE__, __LINE__);
+  }
+}
+
+EngineStats EngineImpl::stats() const {
+  EngineStats stats = stats_;
+  stats.reused_tokens = lineup_->reused_tokens();
+  stats.preemptions = lineup_->preemptions();
+  stats.page_copies = store_->page_copies();
+  stats.evicted_pages = store_->evicted_pages();
+  stats.retired_pages = store_->retired_pages();
+  stats.running = static_cast<uint32_t>(lineup_->running().size());
+  stats.waiting = static_cast<uint32_t>(lineup_->waiting());
+  return stats;
+}
+
+Status EngineImpl::check_books() const {
+  for (const auto& choice : lineup_->running()) {
+    const uint32_t computed = store_->length(*choice->sequence);
+    if (computed >= choice->tokens.size()) {
+      return make_error(Errc::bad_model, "books: request {} has {} tokens and {} computed", choice->request,
+                        choice->tokens.size(), computed);
+    }
+  }
+  return store_->audit(lineup_->running().size());
 }
 
 }  // namespace
+
+std::string_view name_of(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::none:
+      return "none";
+    case FinishReason::end_token:
+      return "end_token";
+    case FinishReason::length:
+      return "length";
+    case FinishReason::context:
+      return "context";
+    case FinishReason::cancelled:
+      return "cancelled";
+    case FinishReason::expired:
+      return "expired";
+  }
+  return "none";
+}
 
 Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<Backend> backend, std::unique_ptr<Model> model,
                                                MemoryLedger& ledger, const EngineOptions& options) {

@@ -1,58 +1,129 @@
-// The step loop: requests in, tokens out. A step runs a flat ragged batch of rows over the paged KV cache;
-// one sequence is merely the smallest batch.
+// The step loop: requests in, tokens out. A step runs a flat ragged batch of rows: decode rows and chunks of
+// prompts of many sequences side by side. Sequences share the pages of equal prefixes (cache/state_store.h);
+// which rows run is decided by a pure function (schedule/admission.h).
+//
+// For any request tokens and log-probabilities are the same bits alone or in any batch, in any order of
+// arrival, for any chunk size, cold or from the prefix cache, preempted or not, with any number of threads.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
+#include "cache/reuse.h"
 #include "core/memory_ledger.h"
 #include "core/result.h"
 #include "decode/sampler.h"
 #include "models/model.h"
 #include "ops/backend.h"
+#include "schedule/admission.h"
 
 namespace headrace {
 
+using RequestId = uint64_t;
+
+/// Answers to one request at most.
+inline constexpr uint32_t kMaxChoices = 128;
+
+/// Sees hidden states as they are computed; for `verify`. Called on the engine's thread, layer by layer.
+class LayerObserver {
+ public:
+  virtual ~LayerObserver() = default;
+  virtual bool wants(RequestId request) const = 0;
+  /// `hidden`: the residual stream of a row after layer `layer`. Valid during the call.
+  virtual void see(RequestId request, uint32_t choice, uint32_t position, uint32_t layer,
+                   std::span<const float> hidden) = 0;
+};
+
+/// What a step may do. May change between steps.
+struct StepLimits {
+  uint32_t rows = 512;          // of a step, at most EngineOptions::batch_rows
+  uint32_t chunk = 0;           // tokens of one prompt in one step; 0: any number
+  uint32_t sequences = 1;       // that run at once, at most EngineOptions::sequences
+  uint64_t kv_tokens = 0;       // the pages of so many tokens may be used; 0: all
+  uint32_t decode_threads = 0;  // 0: all of the backend's
+  uint32_t batch_threads = 0;   // for steps with more rows than sequences; 0: as decode_threads
+  bool prefix_cache = true;     // look for cached prefixes
+};
+
 struct EngineOptions {
-  uint32_t context = 0;    // tokens a sequence may hold; 0: what the model was trained for, or what fits
-  uint32_t sequences = 1;  // sequences at once; memory for sequences * context tokens is taken at the start
-  uint32_t batch_rows = 512;    // rows of a step at most
+  uint32_t context = 0;       // tokens a sequence may hold; 0: what the model was trained for, or what fits
+  uint32_t sequences = 1;     // that run at once
+  uint64_t kv_tokens = 0;     // tokens that all sequences and cached prefixes together may hold, at least one
+                              // context; 0: sequences * context, or what fits
+  uint32_t batch_rows = 512;  // rows of a step at most
+  uint32_t page_tokens = 64;  // of the cache, a multiple of 16; can't be seen in any result
   DType key_type = DType::F16;  // of cached keys: F32, F16 or BF16
   DType value_type = DType::F16;
   ActivationNumerics activations = ActivationNumerics::int8;
-  uint32_t decode_threads = 0;  // 0: all of the backend's
-  uint32_t batch_threads = 0;   // for steps with more rows than sequences
+  uint32_t decode_threads = 0;  // as StepLimits
+  uint32_t batch_threads = 0;
+  bool prefix_cache = true;
+  /// The policy that decides which rows run; null: continuous batching.
+  std::shared_ptr<const AdmissionPolicy> policy = nullptr;
+  /// Milliseconds of a monotonic clock, for deadlines; empty: the system's.
+  std::function<int64_t()> clock_ms = {};
   /// May be null. Once it is true, the running step ends at the next layer and every request is cancelled. It
   /// must outlive the engine.
   const std::atomic<bool>* interrupt = nullptr;
+  /// May be null; must outlive the engine.
+  LayerObserver* observer = nullptr;
 };
 
-using RequestId = uint64_t;
-
-/// What to do with a prompt: continue it, or score it.
+/// What to do with a prompt: continue it (n times), or score it.
 struct Request {
   std::vector<int32_t> prompt;  // 1 to context() tokens, each below the vocabulary
   uint32_t max_new_tokens = 0;  // 0: none (only the prompt is computed)
+  uint32_t n = 1;  // answers, which share the prompt: choices sampling.choice, sampling.choice + 1, ...
   SamplingParams sampling;
   std::vector<int32_t> end_tokens;  // generation stops when one is drawn; it is reported as the last token
   /// If set: the log-probability of each prompt token from this index (>= 1) on, given those before it.
   std::optional<uint32_t> score_from;
+  int32_t priority = 0;     // -kMaxPriority to kMaxPriority; more goes first (schedule/admission.h)
+  int64_t deadline_ms = 0;  // from submit() on; 0: none. Then the request ends as `expired`
+  uint64_t cache_salt = 0;  // prefixes are shared among requests of equal salt only
 };
 
-enum class FinishReason : uint8_t { none, end_token, length, context, cancelled };
+enum class FinishReason : uint8_t { none, end_token, length, context, cancelled, expired };
 
-/// Something that happened to a request in a step: a token was drawn or scored, or it ended.
+/// How a choice fared; comes with its last event.
+struct RequestReport {
+  Reuse reuse;                // of the prompt, at its first admission
+  uint32_t preemptions = 0;   // how often its pages were taken away
+  uint32_t recomputed = 0;    // tokens computed again because of that
+  uint64_t queued_steps = 0;  // until it was first admitted
+};
+
+/// Something that happened to a choice of a request in a step: a token was drawn or scored, or it ended.
 struct Event {
   RequestId request = 0;
+  uint32_t choice = 0;  // 0 to n - 1
   bool has_token = false;
   bool scored = false;  // the token is the prompt's own, with its logprob
   Draw draw;
   uint32_t position = 0;  // of the token
   FinishReason finished = FinishReason::none;
+  RequestReport report;  // if finished
+};
+
+/// Counters since the engine was made, and what is in use now.
+struct EngineStats {
+  uint64_t steps = 0;          // with rows
+  uint64_t rows = 0;           // that layer 0 ran
+  uint64_t prompt_rows = 0;    // of those, rows of prompt tokens
+  uint64_t reused_tokens = 0;  // found in the prefix cache at admission
+  uint64_t preemptions = 0;
+  uint64_t page_copies = 0;    // of shared last pages
+  uint64_t evicted_pages = 0;  // cached pages given up for others
+  uint64_t retired_pages = 0;  // that left a window
+  uint32_t running = 0;        // choices
+  uint32_t waiting = 0;
+  uint32_t last_step_rows = 0;
 };
 
 /// Not thread-safe: one thread submits and steps.
@@ -71,14 +142,28 @@ class Engine {
   virtual uint32_t context() const = 0;
 
   /// Queues a request. Fails with out_of_budget if the prompt doesn't fit the context (both numbers are in
-  /// the message), usage for an empty prompt, a token beyond the vocabulary or bad sampling parameters.
+  /// the message), usage for an empty prompt, a token beyond the vocabulary or bad parameters.
   virtual Result<RequestId> submit(Request request) = 0;
-  /// Ends a request; its event comes with the next step. Unknown ids are ignored.
+  /// Ends all choices of a request, or one; their last events come with the next step. Unknown ids are
+  /// ignored.
   virtual void cancel(RequestId request) = 0;
+  virtual void cancel(RequestId request, uint32_t choice) = 0;
   /// Nothing is queued or running.
   virtual bool idle() const = 0;
-  /// Runs one step and appends what happened, requests in order of arrival.
+  /// Runs one step and appends what happened, choices in order of arrival.
   virtual void step(std::vector<Event>& events) = 0;
+
+  virtual EngineStats stats() const = 0;
+  virtual StepLimits limits() const = 0;
+  /// Values beyond what EngineOptions took are cut to it. Fewer kv_tokens than one context are raised to it;
+  /// fewer than are in use take effect as pages become free.
+  virtual void set_limits(const StepLimits& limits) = 0;
+  /// Forgets all prefixes that no running request uses.
+  virtual void clear_cache() = 0;
+  /// Checks the books of pages and sequences: an error names what doesn't add up, and is a bug of ours.
+  virtual Status check_books() const = 0;
 };
+
+std::string_view name_of(FinishReason reason);
 
 }  // namespace headrace

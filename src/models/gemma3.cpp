@@ -42,8 +42,9 @@ class Gemma3 final : public Model {
     op.rope_angles(step.positions, frequencies_[kFull], angles[kFull]);
     op.rope_angles(step.positions, frequencies_[kWindow], angles[kWindow]);
     op.embed(step.tokens, embeddings_.weight, embedding_scale_, x);
-    for (const Gemma3Layer& w : layers_) {
+    for (size_t l = 0; l < layers_.size(); ++l) {
       if (step.interrupted()) return;
+      const Gemma3Layer& w = layers_[l];
       const GroupStep& group = step.groups[w.group];
       const KvView kv = group.layer(w.index_in_group, {cfg_.rope.style, frequencies_[w.group]});
 
@@ -64,6 +65,7 @@ class Gemma3 final : public Model {
       op.linear(gate, {{&w.down, h}});
       op.rms_norm(h, w.post_mlp_norm, cfg_.norm_eps, h);
       op.add(x, h);
+      step.layer_done(l, x);
     }
     Mat last = h.top(step.n_outputs);
     op.gather_rows(x, step.output_rows, last);

@@ -53,6 +53,7 @@ class Llama final : public Model {
       op.gated(Activation::silu, gate, up, gate);
       op.linear(gate, {{&w.down, h}});
       op.add(x, h);
+      step.layer_done(l, x);
     }
     Mat last = h.top(step.n_outputs);
     op.gather_rows(x, step.output_rows, last);

@@ -20,13 +20,19 @@ namespace headrace {
 /// The longest context that a file or a user may ask for: positions stay exact in a float.
 inline constexpr uint64_t kMaxContext = 1 << 24;
 
-/// Layers whose keys and values live in the same pages, with one page table a sequence.
+/// Layers whose state lives in the same pages, with one page table a sequence. Attention layers keep keys and
+/// values; recurrent ones the state at the page's first position and what each of its tokens adds, so that
+/// the state at any position can be had again (cache/state_store.h).
 struct LayerGroup {
   std::string name;  // "full", "window"
   uint32_t n_layers = 0;
   uint32_t n_kv_heads = 0;
   uint32_t d_head = 0;
-  uint32_t window = 0;  // a row sees the last `window` positions, its own included; 0: all
+  uint32_t window = 0;       // a row sees the last `window` positions, its own included; 0: all
+  uint32_t state_bytes = 0;  // of one recurrent layer; 0: attention
+  uint32_t input_bytes = 0;  // of a recurrent layer and token
+
+  bool recurrent() const { return state_bytes > 0; }
 };
 
 struct ModelInfo {

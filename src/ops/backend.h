@@ -83,6 +83,8 @@ class Backend {
                                 std::string_view hint = {});
   virtual void upload(void* device, const void* host, size_t bytes) = 0;
   virtual void download(void* host, const void* device, size_t bytes) = 0;
+  /// Device to device; the ranges don't overlap.
+  virtual void copy(void* to, const void* from, size_t bytes) = 0;
   /// Host threads that ops may use from now on, up to those it was made with (no effect on a device without).
   virtual void use_threads(size_t) {}
   virtual size_t threads() const { return 1; }

@@ -5,9 +5,11 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 
 #include "ops/kv.h"
+#include "ops/mat.h"
 
 namespace headrace {
 
@@ -59,6 +61,12 @@ struct Step {
   /// Looked at between layers, may be null: once it is true the pass ends early and its results mean nothing.
   const std::atomic<bool>* interrupt = nullptr;
 
+  /// May be null: called with the residual stream (device memory) after each layer.
+  const std::function<void(size_t layer, ConstMat x)>* after_layer = nullptr;
+
+  void layer_done(size_t layer, ConstMat x) const {
+    if (after_layer != nullptr) (*after_layer)(layer, x);
+  }
   bool interrupted() const { return interrupt != nullptr && interrupt->load(std::memory_order_relaxed); }
 };
 

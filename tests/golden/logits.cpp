@@ -6,7 +6,7 @@
 #include <limits>
 #include <sstream>
 
-#include "cache/kv_cache.h"
+#include "cache/state_store.h"
 #include "formats/safetensors.h"
 #include "models/model.h"
 #include "ops/cpu/cpu_backend.h"
@@ -23,21 +23,20 @@ class Sequence {
       : backend_(backend), model_(model), ops_(backend, ActivationNumerics::f32) {
     const ModelInfo& info = model.info();
     const auto rows = static_cast<uint32_t>(chunk);
-    const KvCacheOptions options = {.key_type = DType::F32,
-                                    .value_type = DType::F32,
-                                    .sequences = 1,
-                                    .context = static_cast<uint32_t>(tokens),
-                                    .max_rows = rows};
+    const StateStoreOptions options = {.format = {.key_type = DType::F32, .value_type = DType::F32},
+                                       .sequences = 1,
+                                       .context = static_cast<uint32_t>(tokens),
+                                       .max_rows = rows};
     const uint32_t widest = std::max({info.d_model, info.d_ff, info.n_heads * info.d_head});
     const Status prepared = backend.prepare(ledger, {rows, widest, info.d_head});
     HEADRACE_CHECK(static_cast<bool>(prepared));
-    cache_ = KvCache::create(backend, ledger, model.layer_groups(), options).value();
+    cache_ = StateStore::create(backend, ledger, model.layer_groups(), options).value();
     floats_ = model.workspace_floats(chunk);
     const size_t bytes = (floats_ + chunk * (info.d_model + info.vocab_size)) * sizeof(float);
     activations_ = backend.allocate(ledger, MemoryUse::activations, bytes, "activations").value();
     inputs_ =
         backend.allocate(ledger, MemoryUse::activations, 3 * chunk * sizeof(uint32_t), "inputs").value();
-    id_ = cache_->open();
+    id_ = cache_->open(0, {});
   }
 
   // The logits of the next tokens; `numbers` is 0, 1, 2 ...
@@ -73,14 +72,14 @@ class Sequence {
     model_.forward(ops_, step, workspace, hidden);
     model_.logits(ops_, hidden, out);
     backend_.download(logits.data(), out.data, logits.size_bytes());
-    cache_->commit(id_, static_cast<uint32_t>(n));
+    cache_->commit(id_, tokens);
   }
 
  private:
   Backend& backend_;
   const Model& model_;
   Ops ops_;
-  std::optional<KvCache> cache_;
+  std::optional<StateStore> cache_;
   DeviceBuffer activations_;
   DeviceBuffer inputs_;
   size_t floats_ = 0;

@@ -52,8 +52,8 @@ std::string byte_character(uint32_t byte) {
 }
 
 // K-quants come in blocks of 256 along K.
-uint32_t width_for(DType type) {
-  return std::max(64U, info_of(type).block_elements);
+uint32_t width_for(const TinyModelOptions& options) {
+  return options.width != 0 ? options.width : std::max(64U, info_of(options.type).block_elements);
 }
 
 void add_sizes(GgufWriter& file, const Shape& shape, uint32_t context_length) {
@@ -164,7 +164,7 @@ void add_sentencepiece_tokenizer(GgufWriter& file) {
 }  // namespace
 
 GgufWriter tiny_llama(const TinyModelOptions& options) {
-  const uint32_t width = width_for(options.type);
+  const uint32_t width = width_for(options);
   const Shape shape{"llama", 2, 2, width, 2 * width, width / kHeads, kTinyLlamaVocab};
   GgufWriter file;
   add_sizes(file, shape, options.context_length);
@@ -185,7 +185,7 @@ GgufWriter tiny_llama(const TinyModelOptions& options) {
 }
 
 GgufWriter tiny_gemma3(const TinyModelOptions& options) {
-  const uint32_t width = width_for(options.type);
+  const uint32_t width = width_for(options);
   const Shape shape{"gemma3", 4, 1, width, 2 * width, width / 2, kTinyGemma3Vocab};
   GgufWriter file;
   add_sizes(file, shape, options.context_length);

@@ -13,6 +13,7 @@ struct TinyModelOptions {
   DType type = DType::F32;  // of all matrices; vectors are F32. K-quants make the model 256 wide, not 64
   uint64_t seed = 1;
   uint32_t context_length = 32768;
+  uint32_t width = 0;  // of the residual stream, a multiple of 16; 0: 64, or 256 for K-quants
 };
 
 /// Two layers, four heads on two KV heads, tied output, byte-level tokenizer ("smollm") with a few merges and

@@ -35,6 +35,9 @@ class CpuBackend final : public Backend {
   void download(void* host, const void* device, size_t bytes) override {
     if (bytes > 0) std::memcpy(host, device, bytes);
   }
+  void copy(void* to, const void* from, size_t bytes) override {
+    if (bytes > 0) std::memcpy(to, from, bytes);
+  }
 
   void use_threads(size_t count) override { pool_.use(std::clamp<size_t>(count, 1, pool_.threads())); }
   size_t threads() const override { return pool_.threads(); }

@@ -60,6 +60,9 @@ class ReferenceBackend final : public Backend {
   void download(void* host, const void* device, size_t bytes) override {
     if (bytes > 0) std::memcpy(host, device, bytes);
   }
+  void copy(void* to, const void* from, size_t bytes) override {
+    if (bytes > 0) std::memcpy(to, from, bytes);
+  }
   Status prepare(MemoryLedger&, const ScratchNeeds&) override { return {}; }
 
   size_t packed_bytes(DType type, uint32_t n, uint32_t k) const override { return n * *bytes_of(type, k); }

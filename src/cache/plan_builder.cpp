@@ -1,0 +1,72 @@
+#include "cache/plan_builder.h"
+
+#include <algorithm>
+
+#include "core/checked.h"
+
+namespace headrace {
+namespace {
+
+constexpr size_t kAlignment = 64;
+
+}  // namespace
+
+Result<PlanBuilder> PlanBuilder::create(Backend& backend, MemoryLedger& ledger, uint32_t page_tokens,
+                                        uint32_t max_rows, uint64_t max_runs) {
+  PlanBuilder builder;
+  builder.page_tokens_ = page_tokens;
+  const size_t bytes = max_rows * (sizeof(KvSlot) + sizeof(AttentionItem) + sizeof(AttentionItemRow)) +
+                       max_runs * sizeof(KvRun) + 4 * kAlignment;
+  HEADRACE_TRY(builder.buffer_, backend.allocate(ledger, MemoryUse::scratch, bytes, "attention plan"));
+  return builder;
+}
+
+void PlanBuilder::clear() {
+  slots_.clear();
+  runs_.clear();
+  items_.clear();
+  item_rows_.clear();
+}
+
+// One item a sequence and step: its rows, over all the keys that any of them sees.
+void PlanBuilder::add(std::span<const PageId> pages, std::span<const Row> rows, uint32_t first_row,
+                      uint32_t window) {
+  AttentionItem item = {.first_run = static_cast<uint32_t>(runs_.size()),
+                        .first_row = static_cast<uint32_t>(item_rows_.size()),
+                        .n_rows = static_cast<uint32_t>(rows.size())};
+  const auto first_seen = [&](const Row& row) {
+    return window == 0 || row.position + 1 <= window ? 0 : row.position + 1 - window;
+  };
+  for (uint32_t i = 0; i < rows.size(); ++i) {
+    const Row& row = rows[i];
+    slots_.push_back({pages[row.slot / page_tokens_], row.slot % page_tokens_});
+    item_rows_.push_back({first_row + i, first_seen(row), row.position + 1, 0});
+  }
+  const uint32_t end = rows.back().position + 1;
+  for (uint32_t page = first_seen(rows.front()) / page_tokens_; page * page_tokens_ < end; ++page) {
+    const uint32_t position = page * page_tokens_;
+    HEADRACE_CHECK(pages[page] != kNoPage);
+    runs_.push_back({pages[page], 0, std::min(page_tokens_, end - position), position});
+  }
+  item.n_runs = static_cast<uint32_t>(runs_.size()) - item.first_run;
+  items_.push_back(item);
+}
+
+void PlanBuilder::finish(Backend& backend, GroupStep& step) {
+  size_t used = 0;
+  const auto put = [&](const auto& values) {
+    using T = std::remove_cvref_t<decltype(values[0])>;
+    HEADRACE_CHECK(used + values.size() * sizeof(T) <= buffer_.size());
+    T* at = buffer_.template as<T>(used);
+    backend.upload(at, values.data(), values.size() * sizeof(T));
+    used = round_up(used + values.size() * sizeof(T), kAlignment);
+    return at;
+  };
+  step.slots = put(slots_);
+  step.plan = {.runs = put(runs_),
+               .items = put(items_),
+               .n_items = static_cast<uint32_t>(items_.size()),
+               .item_rows = put(item_rows_)};
+}
+
+}  // namespace headrace

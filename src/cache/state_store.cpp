@@ -1,0 +1,367 @@
+#include "cache/state_store.h"
+
+#include <algorithm>
+
+#include "core/checked.h"
+
+namespace headrace {
+namespace {
+
+uint32_t pages_of(uint64_t tokens, const StateStoreOptions& options) {
+  return static_cast<uint32_t>(ceil_div(tokens, options.format.page_tokens));
+}
+
+// Pages that a sequence holds at most: all of its context, or its window and a step's rows.
+uint32_t largest_of(const LayerGroup& group, const StateStoreOptions& options) {
+  const uint32_t all = pages_of(options.context, options);
+  const uint32_t seen = positions_seen(group);
+  if (seen == 0) return all;
+  return std::min(all, pages_of(seen - 1, options) + pages_of(options.max_rows, options) + 2);
+}
+
+// One page more than the tokens need: the source of a copy must stay while the copy is made.
+uint32_t pages_for_all(const LayerGroup& group, const StateStoreOptions& options, uint64_t tokens) {
+  const uint64_t every = uint64_t{pages_of(options.context, options)} * options.sequences;
+  const uint64_t wanted =
+      tokens == 0 ? every : std::min<uint64_t>(every, ceil_div(tokens, options.format.page_tokens));
+  const uint32_t largest = largest_of(group, options);
+  const uint32_t seen = positions_seen(group);
+  // Beside what running sequences see, as much again stays for prefixes to be found.
+  const uint64_t useful = seen == 0 ? wanted
+                                    : uint64_t{2} * options.sequences * (pages_of(seen - 1, options) + 2) +
+                                          pages_of(options.max_rows, options);
+  return static_cast<uint32_t>(std::max<uint64_t>(std::min(wanted, useful), largest)) + 1;
+}
+
+}  // namespace
+
+uint64_t StateStore::bytes(std::span<const LayerGroup> groups, const StateStoreOptions& options) {
+  uint64_t sum = 0;
+  for (const LayerGroup& group : groups) {
+    sum += page_layout(group, options.format).page_bytes * pages_for_all(group, options, options.tokens);
+  }
+  return sum;
+}
+
+Result<StateStore> StateStore::create(Backend& backend, MemoryLedger& ledger,
+                                      std::span<const LayerGroup> groups, const StateStoreOptions& options) {
+  HEADRACE_CHECK(options.format.page_tokens % 16 == 0 && options.context > 0 && options.sequences > 0);
+  if (groups.size() > kMaxLayerGroups) {
+    return make_error(Errc::unsupported, "{} layer groups: at most {} are supported", groups.size(),
+                      kMaxLayerGroups);
+  }
+  const uint64_t total = bytes(groups, options);
+  const uint64_t free = ledger.cap() - std::min(ledger.cap(), ledger.used());
+  if (total > free) {
+    return make_error(
+        Errc::out_of_budget,
+        "KV cache for a context of {} tokens: {} bytes needed ({}), {} bytes free ({}); a smaller "
+        "context (-c) would help",
+        options.context, total, human_bytes(total), free, human_bytes(free));
+  }
+  std::vector<PagePool> pools;
+  std::vector<uint32_t> windows;
+  std::vector<GroupStep> steps;
+  std::vector<PlanBuilder> builders;
+  const uint64_t max_runs = uint64_t{options.sequences} * pages_of(options.context, options);
+  for (const LayerGroup& spec : groups) {
+    const PageLayout layout = page_layout(spec, options.format);
+    HEADRACE_TRY(
+        PagePool pool,
+        PagePool::create(backend, ledger, layout.page_bytes, pages_for_all(spec, options, options.tokens),
+                         fmt::format("KV cache ({})", spec.name), "a smaller context (-c) would help"));
+    HEADRACE_TRY(PlanBuilder builder, PlanBuilder::create(backend, ledger, options.format.page_tokens,
+                                                          options.max_rows, max_runs));
+    GroupStep step;
+    step.layer_bytes = layout.layer_bytes;
+    step.first_layer = first_layer_view(spec, options.format, pool.data());
+    steps.push_back(step);
+    builders.push_back(std::move(builder));
+    pools.push_back(std::move(pool));
+    windows.push_back(positions_seen(spec));
+  }
+  StateStore store(Forest(std::move(pools), std::move(windows), options.format.page_tokens));
+  store.backend_ = &backend;
+  store.options_ = options;
+  store.specs_.assign(groups.begin(), groups.end());
+  for (size_t g = 0; g < groups.size(); ++g) {
+    store.largest_[g] = largest_of(groups[g], options);
+    store.page_bytes_.push_back(page_layout(groups[g], options.format).page_bytes);
+  }
+  store.steps_ = std::move(steps);
+  store.builders_ = std::move(builders);
+  return store;
+}
+
+// --- sequences --------------------------------------------------------------------------------------------
+
+SequenceId StateStore::new_sequence(uint64_t salt) {
+  auto id = static_cast<SequenceId>(sequences_.size());
+  if (free_sequences_.empty()) {
+    HEADRACE_CHECK(sequences_.size() < options_.sequences);
+    sequences_.emplace_back();
+  } else {
+    id = free_sequences_.back();
+    free_sequences_.pop_back();
+  }
+  Sequence& s = sequences_[id];
+  s.is_open = true;
+  s.salt = salt;
+  s.length = 0;
+  s.path.clear();
+  s.pages.assign(specs_.size(), {});
+  s.first_pinned.assign(specs_.size(), 0);
+  return id;
+}
+
+// Makes full nodes the beginning of a sequence that will be `length` tokens long at least.
+void StateStore::adopt(Sequence& s, std::span<const NodeId> path, uint32_t length) {
+  const uint32_t page_tokens = options_.format.page_tokens;
+  s.path.assign(path.begin(), path.end());
+  s.length = static_cast<uint32_t>(path.size()) * page_tokens;
+  for (size_t g = 0; g < specs_.size(); ++g) {
+    const auto first =
+        std::min(forest_.first_seen(g, length) / page_tokens, static_cast<uint32_t>(path.size()));
+    s.first_pinned[g] = first;
+    s.pages[g].assign(path.size(), kNoPage);
+    for (uint32_t number = first; number < path.size(); ++number) {
+      forest_.pin(path[number], g);
+      s.pages[g][number] = forest_.node(path[number]).pages[g].page;
+    }
+  }
+}
+
+void StateStore::push_node(Sequence& s, NodeId node) {
+  s.path.push_back(node);
+  for (size_t g = 0; g < specs_.size(); ++g) s.pages[g].push_back(forest_.node(node).pages[g].page);
+}
+
+// Lets go of the last node of the path.
+void StateStore::pop_node(Sequence& s) {
+  const NodeId node = s.path.back();
+  const auto number = static_cast<uint32_t>(s.path.size()) - 1;
+  for (size_t g = 0; g < specs_.size(); ++g) {
+    if (number >= s.first_pinned[g]) forest_.unpin(node, g);
+    s.pages[g].pop_back();
+    s.first_pinned[g] = std::min(s.first_pinned[g], number);
+  }
+  s.path.pop_back();
+  forest_.close(node);
+}
+
+// Appends a node of its own with the first `tokens` tokens of `source`: copy on write.
+bool StateStore::copy_tail(Sequence& s, NodeId source, uint32_t tokens) {
+  for (size_t g = 0; g < specs_.size(); ++g) forest_.pin(source, g);
+  const NodeId copy = forest_.append(s.path.empty() ? kNoNode : s.path.back(), s.salt);
+  if (copy != kNoNode) {
+    for (size_t g = 0; g < specs_.size(); ++g) {
+      std::byte* pages = forest_.pool(g).data();
+      backend_->copy(pages + forest_.node(copy).pages[g].page * page_bytes_[g],
+                     pages + forest_.node(source).pages[g].page * page_bytes_[g], page_bytes_[g]);
+    }
+    const std::vector<int32_t> shared(forest_.node(source).tokens.begin(),
+                                      forest_.node(source).tokens.begin() + tokens);
+    push_node(s, copy);
+    forest_.extend(copy, shared, s.first_pinned);
+    s.length += tokens;
+    ++page_copies_;
+  }
+  for (size_t g = 0; g < specs_.size(); ++g) forest_.unpin(source, g);
+  return copy != kNoNode;
+}
+
+Prospect StateStore::prospect(uint64_t salt, std::span<const int32_t> tokens) const {
+  const PrefixMatch match = forest_.match(salt, tokens);
+  Prospect prospect;
+  prospect.cached = match.tokens(options_.format.page_tokens);
+  const auto count = [&](NodeId node, size_t g) {
+    const bool alone = forest_.pool(g).references(forest_.node(node).pages[g].page) == 1;
+    ++(alone ? prospect.taken : prospect.shared)[g];
+  };
+  for (size_t g = 0; g < specs_.size(); ++g) {
+    const uint32_t first = forest_.first_seen(g, prospect.cached) / options_.format.page_tokens;
+    for (uint32_t number = first; number < match.path.size(); ++number) {
+      count(match.path[number], g);
+    }
+    if (match.partial == kNoNode) continue;
+    // The copy, and its source, which stays until the copy is made.
+    ++prospect.taken[g];
+    count(match.partial, g);
+  }
+  return prospect;
+}
+
+SequenceId StateStore::open(uint64_t salt, std::span<const int32_t> tokens, Reuse* reuse) {
+  const SequenceId id = new_sequence(salt);
+  Sequence& s = sequences_[id];
+  PrefixMatch match = forest_.match(salt, tokens);
+  adopt(s, match.path, match.tokens(options_.format.page_tokens));
+  if (match.partial != kNoNode && !copy_tail(s, match.partial, match.partial_tokens)) {
+    // A window may need more of the shorter prefix than of the longer one.
+    release(s);
+    match = forest_.match(salt, tokens.first(match.path.size() * options_.format.page_tokens));
+    adopt(s, match.path, match.tokens(options_.format.page_tokens));
+    match.limit = ReuseLimit::no_page;
+  }
+  if (reuse != nullptr) *reuse = {s.length, match.limit};
+  return id;
+}
+
+std::optional<SequenceId> StateStore::fork(SequenceId from) {
+  const SequenceId id = new_sequence(sequences_[from].salt);
+  Sequence& s = sequences_[id];
+  const Sequence& source = sequences_[from];
+  const uint32_t full = source.length / options_.format.page_tokens;
+  const uint32_t rest = source.length % options_.format.page_tokens;
+  adopt(s, std::span(source.path).first(full), source.length);
+  if (rest == 0 || copy_tail(s, source.path[full], rest)) return id;
+  close(id);
+  return std::nullopt;
+}
+
+void StateStore::release(Sequence& s) {
+  forest_.touch(s.path);
+  for (size_t g = 0; g < specs_.size(); ++g) {
+    for (uint32_t number = s.first_pinned[g]; number < s.path.size(); ++number) {
+      forest_.unpin(s.path[number], g);
+    }
+    s.pages[g].clear();
+    s.first_pinned[g] = 0;
+  }
+  for (size_t i = s.path.size(); i > 0; --i) forest_.close(s.path[i - 1]);
+  s.path.clear();
+  s.length = 0;
+}
+
+void StateStore::close(SequenceId id) {
+  Sequence& s = sequences_[id];
+  HEADRACE_CHECK(s.is_open);
+  release(s);
+  s.is_open = false;
+  free_sequences_.push_back(id);
+}
+
+bool StateStore::reserve(SequenceId id, uint32_t tokens) {
+  Sequence& s = sequences_[id];
+  const size_t before = s.path.size();
+  while (s.path.size() < pages_of(tokens, options_)) {
+    const NodeId node = forest_.append(s.path.empty() ? kNoNode : s.path.back(), s.salt);
+    if (node == kNoNode) {
+      while (s.path.size() > before) pop_node(s);
+      return false;
+    }
+    push_node(s, node);
+  }
+  return true;
+}
+
+void StateStore::commit(SequenceId id, std::span<const int32_t> tokens) {
+  Sequence& s = sequences_[id];
+  const uint32_t page_tokens = options_.format.page_tokens;
+  while (!tokens.empty()) {
+    const uint32_t number = s.length / page_tokens;
+    const size_t count = std::min<size_t>(tokens.size(), page_tokens - s.length % page_tokens);
+    const NodeId node = forest_.extend(s.path[number], tokens.first(count), s.first_pinned);
+    if (node != s.path[number]) {
+      s.path[number] = node;
+      for (size_t g = 0; g < specs_.size(); ++g) {
+        if (number >= s.first_pinned[g]) s.pages[g][number] = forest_.node(node).pages[g].page;
+      }
+    }
+    s.length += static_cast<uint32_t>(count);
+    tokens = tokens.subspan(count);
+  }
+  retire(s);
+}
+
+// Pages that no later row sees are no longer this sequence's.
+void StateStore::retire(Sequence& s) {
+  for (size_t g = 0; g < specs_.size(); ++g) {
+    const uint32_t first = forest_.first_seen(g, s.length) / options_.format.page_tokens;
+    for (; s.first_pinned[g] < std::min<size_t>(first, s.path.size()); ++s.first_pinned[g]) {
+      forest_.unpin(s.path[s.first_pinned[g]], g);
+      s.pages[g][s.first_pinned[g]] = kNoPage;
+      ++retired_pages_;
+    }
+  }
+}
+
+bool StateStore::truncate(SequenceId id, uint32_t length) {
+  Sequence& s = sequences_[id];
+  HEADRACE_CHECK(length <= s.length);
+  const uint32_t page_tokens = options_.format.page_tokens;
+  const uint32_t full = length / page_tokens;
+  const uint32_t rest = length % page_tokens;
+  for (size_t g = 0; g < specs_.size(); ++g) {
+    if (length > 0 && forest_.first_seen(g, length) / page_tokens < s.first_pinned[g]) return false;
+  }
+  // A copy of the last page first: if there is none, nothing has changed.
+  Sequence shorter;
+  shorter.is_open = true;
+  shorter.salt = s.salt;
+  shorter.pages.resize(specs_.size());
+  shorter.first_pinned.resize(specs_.size());
+  adopt(shorter, std::span(s.path).first(full), length);
+  if (rest > 0 && !copy_tail(shorter, s.path[full], rest)) {
+    release(shorter);
+    return false;
+  }
+  release(s);
+  s = std::move(shorter);
+  return true;
+}
+
+// --- steps ------------------------------------------------------------------------------------------------
+
+std::span<const GroupStep> StateStore::plan(std::span<const Row> rows) {
+  HEADRACE_CHECK(rows.size() <= options_.max_rows);
+  for (PlanBuilder& builder : builders_) builder.clear();
+  for (size_t first = 0; first < rows.size();) {
+    const Sequence& s = sequences_[rows[first].sequence];
+    size_t end = first;
+    while (end < rows.size() && rows[end].sequence == rows[first].sequence) {
+      const Row& row = rows[end];
+      HEADRACE_CHECK(row.ancestors == 0 && row.position == s.length + (end - first) &&
+                     row.slot == row.position);
+      ++end;
+    }
+    for (size_t g = 0; g < specs_.size(); ++g) {
+      builders_[g].add(s.pages[g], rows.subspan(first, end - first), static_cast<uint32_t>(first),
+                       positions_seen(specs_[g]));
+    }
+    first = end;
+  }
+  for (size_t g = 0; g < specs_.size(); ++g) builders_[g].finish(*backend_, steps_[g]);
+  return steps_;
+}
+
+PageCounts StateStore::available() const {
+  PageCounts counts = {};
+  for (size_t g = 0; g < specs_.size(); ++g) counts[g] = forest_.available(g);
+  return counts;
+}
+
+PageCounts StateStore::overdrawn() const {
+  PageCounts counts = {};
+  for (size_t g = 0; g < specs_.size(); ++g) counts[g] = forest_.overdrawn(g);
+  return counts;
+}
+
+PageCounts StateStore::released(SequenceId id) const {
+  const Sequence& s = sequences_[id];
+  PageCounts counts = {};
+  for (size_t g = 0; g < specs_.size(); ++g) {
+    for (uint32_t number = s.first_pinned[g]; number < s.path.size(); ++number) {
+      counts[g] += forest_.pool(g).references(s.pages[g][number]) == 2 ? 1 : 0;
+    }
+  }
+  return counts;
+}
+
+void StateStore::set_limit(uint64_t tokens) {
+  for (size_t g = 0; g < specs_.size(); ++g) {
+    forest_.pool(g).set_limit(pages_for_all(specs_[g], options_, tokens == 0 ? options_.tokens : tokens));
+  }
+}
+
+}  // namespace headrace

@@ -1,0 +1,87 @@
+#include "engine/step_runner.h"
+
+#include <algorithm>
+
+namespace headrace {
+
+Result<StepRunner> StepRunner::create(Backend& backend, const Model& model, MemoryLedger& ledger,
+                                      const StepRunnerOptions& options) {
+  const ModelInfo& info = model.info();
+  const uint32_t rows = options.max_rows;
+  const uint32_t outputs = options.max_outputs;
+  StepRunner runner;
+  runner.backend_ = &backend;
+  runner.model_ = &model;
+  runner.options_ = options;
+  runner.workspace_floats_ = model.workspace_floats(rows);
+  const uint32_t max_k = std::max({info.d_model, info.d_ff, info.n_heads * info.d_head});
+  HEADRACE_RETURN_IF_ERROR(backend.prepare(ledger, {rows, max_k, info.d_head}));
+  const size_t hidden_floats = size_t{rows} * info.d_model;
+  const size_t logit_floats = size_t{outputs} * info.vocab_size;
+  HEADRACE_TRY(runner.activations_,
+               backend.allocate(ledger, MemoryUse::activations,
+                                (runner.workspace_floats_ + hidden_floats + logit_floats) * sizeof(float),
+                                "activations", "fewer rows a step (-b) would help"));
+  HEADRACE_TRY(runner.inputs_,
+               backend.allocate(ledger, MemoryUse::activations, rows * 3 * sizeof(uint32_t), "step inputs"));
+  HEADRACE_TRY(runner.answers_,
+               backend.allocate(ledger, MemoryUse::activations, outputs * (sizeof(double) + sizeof(int32_t)),
+                                "step outputs"));
+  float* floats = runner.activations_.as<float>();
+  runner.hidden_ = {floats + runner.workspace_floats_, rows, info.d_model, info.d_model};
+  runner.logits_ = {floats + runner.workspace_floats_ + hidden_floats, outputs, info.vocab_size,
+                    info.vocab_size};
+  return runner;
+}
+
+void StepRunner::run(StateStore& store, std::span<const Row> rows,
+                     const std::function<void(size_t layer, ConstMat x)>* after_layer) {
+  tokens_.clear();
+  positions_.clear();
+  output_rows_.clear();
+  for (const Row& row : rows) {
+    if (row.outputs != kNoOutput) output_rows_.push_back(static_cast<uint32_t>(tokens_.size()));
+    tokens_.push_back(row.token);
+    positions_.push_back(row.position);
+  }
+  const size_t bytes = options_.max_rows * sizeof(uint32_t);
+  backend_->upload(inputs_.data(), tokens_.data(), rows.size() * sizeof(int32_t));
+  backend_->upload(inputs_.data() + bytes, positions_.data(), rows.size() * sizeof(uint32_t));
+  backend_->upload(inputs_.data() + 2 * bytes, output_rows_.data(), output_rows_.size() * sizeof(uint32_t));
+  const Step step = {.rows = rows.size(),
+                     .tokens = inputs_.as<int32_t>(),
+                     .positions = inputs_.as<uint32_t>(bytes),
+                     .groups = store.plan(rows),
+                     .output_rows = inputs_.as<uint32_t>(2 * bytes),
+                     .n_outputs = output_rows_.size(),
+                     .interrupt = options_.interrupt,
+                     .after_layer = after_layer};
+  const Ops ops(*backend_, options_.activations);
+  Workspace workspace(activations_.as<float>(), workspace_floats_);
+  model_->forward(ops, step, workspace, hidden_.top(output_rows_.size()));
+}
+
+void StepRunner::project(size_t first, size_t count) {
+  projected_ = logits_.top(count);
+  model_->logits(Ops(*backend_, options_.activations),
+                 {hidden_.row(first), count, hidden_.cols, hidden_.stride}, projected_);
+}
+
+void StepRunner::argmax(std::span<int32_t> tokens) {
+  auto* device = answers_.as<int32_t>(options_.max_outputs * sizeof(double));
+  Ops(*backend_, options_.activations).argmax(projected_.top(tokens.size()), device);
+  backend_->download(tokens.data(), device, tokens.size_bytes());
+}
+
+void StepRunner::log_sum_exp(std::span<double> sums) {
+  Ops(*backend_, options_.activations).log_sum_exp(projected_.top(sums.size()), answers_.as<double>());
+  backend_->download(sums.data(), answers_.data(), sums.size_bytes());
+}
+
+std::span<float> StepRunner::logits(size_t index) {
+  host_logits_.resize(projected_.cols);
+  backend_->download(host_logits_.data(), projected_.row(index), projected_.cols * sizeof(float));
+  return host_logits_;
+}
+
+}  // namespace headrace
