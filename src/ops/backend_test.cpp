@@ -65,5 +65,18 @@ TEST(DeviceBuffer, WhatTheSystemRefusesIsAnErrorAndNotBooked) {
   EXPECT_EQ(ledger.used(), 0u);
 }
 
+TEST(Backend, CopyMovesItsBytesAndNoOthers) {
+  for (auto& backend : all_backends()) {
+    Device device(std::move(backend));
+    const std::vector<uint16_t> values = {1, 2, 3, 4, 5, 6, 7};
+    const uint16_t* from = device.upload(values);
+    uint16_t* to = device.upload(std::vector<uint16_t>(7, 9));
+    device.backend().copy(to + 2, from + 1, 3 * sizeof(uint16_t));
+    device.backend().copy(nullptr, nullptr, 0);
+    EXPECT_EQ(device.download(to, 7), (std::vector<uint16_t>{9, 9, 2, 3, 4, 9, 9}));
+    EXPECT_EQ(device.download(from, 7), values);
+  }
+}
+
 }  // namespace
 }  // namespace headrace::ops_testing
