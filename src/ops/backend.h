@@ -1,6 +1,6 @@
 // What a device offers: memory, and the ops without their checks. Models use Ops (ops.h), which checks shapes
-// and forwards here. Implementations: reference/ (plain loops, the truth), cpu/ (one kernel table per
-// instruction set).
+// and forwards here. Implementations: reference/ (plain loops, the truth; also as a fake device that keeps
+// the host out of its memory), cpu/ (one kernel table per instruction set).
 #pragma once
 
 #include <cstddef>

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/reference/fake_device.h"
 #include "ops/testing/promises.h"
 
 namespace headrace::ops_testing {
@@ -10,6 +11,7 @@ namespace {
 std::vector<std::unique_ptr<Backend>> all_backends() {
   std::vector<std::unique_ptr<Backend>> backends;
   backends.push_back(make_reference_backend());
+  backends.push_back(make_fake_device());
   for (const cpu::Tier tier : cpu::available_tiers()) backends.push_back(make_cpu_backend(tier, 2));
   return backends;
 }

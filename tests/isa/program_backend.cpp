@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "ops/cpu/cpu_backend.h"
+#include "ops/reference/fake_device.h"
 #include "ops/reference/reference_backend.h"
 
 namespace headrace::isa {
@@ -15,6 +16,10 @@ std::unique_ptr<Backend> program_backend() {
   if (forced == "reference") {
     std::fputs("tier: reference\n", stderr);
     return make_reference_backend();
+  }
+  if (forced == "fake") {
+    std::fputs("tier: fake\n", stderr);
+    return make_fake_device();
   }
   const Result<cpu::Tier> tier = cpu::choose_tier(forced);
   if (!tier) {

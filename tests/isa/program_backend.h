@@ -1,5 +1,5 @@
-// The backend of a program that compare.sh runs: the tier that HEADRACE_CPU names ("reference" too) or the
-// best.
+// The backend of a program that compare.sh runs: the tier that HEADRACE_CPU names ("reference" and "fake",
+// the reference as a fake device, too) or the best.
 #pragma once
 
 #include <memory>
