@@ -15,6 +15,12 @@ size_t recent_tokens(const SamplingParams& p, size_t history) {
   return p.penalty_last_n < 0 ? history : std::min(history, static_cast<size_t>(p.penalty_last_n));
 }
 
+bool only_lowers(const SamplingParams& p) {
+  const auto raises = [](const auto& bias) { return bias.second > 0.0F; };
+  return p.repeat_penalty >= 1.0F && p.presence_penalty >= 0.0F && p.frequency_penalty >= 0.0F &&
+         std::none_of(p.logit_bias.begin(), p.logit_bias.end(), raises);
+}
+
 Adjustments::Adjustments(const SamplingParams& params, std::span<const int32_t> history)
     : params_(params), biases_(params.logit_bias) {
   const auto recent = history.last(recent_tokens(params, history.size()));

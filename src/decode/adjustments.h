@@ -14,6 +14,9 @@ namespace headrace {
 /// Tokens at the end of a history that the penalties look at; 0 if there are no penalties.
 size_t recent_tokens(const SamplingParams& params, size_t history);
 
+/// No adjustment of `params` can make a logit larger.
+bool only_lowers(const SamplingParams& params);
+
 /// Bias first, in the order of the request, then penalties. `params` must outlive it.
 class Adjustments {
  public:

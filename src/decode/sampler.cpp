@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "decode/adjustments.h"
+#include "ops/backend.h"
 #include "ops/elementary.h"
 
 namespace headrace {
@@ -187,6 +188,51 @@ Draw draw(const SamplingParams& params, std::span<float> logits, std::span<const
     const bool adjusted = at != tokens.end() && *at == out.token;
     out.logprob = logprob(adjusted ? raw[static_cast<size_t>(at - tokens.begin())]
                                    : logits[static_cast<size_t>(out.token)]);
+  }
+  return out;
+}
+
+uint32_t top_k_wanted(const SamplingParams& p, size_t history) {
+  const bool greedy = p.temperature <= 0.0F;
+  if (!greedy && p.top_k <= 0) return 0;
+  size_t wanted = greedy ? 1 : static_cast<size_t>(p.top_k);
+  // What is only ever lowered needs no logit from beyond the best (docs/numerics.md, "Drawing"). Tokens that
+  // may rise would have to be fetched one by one: such requests are rare.
+  if (!only_lowers(p)) return 0;
+  wanted += p.logit_bias.size() + recent_tokens(p, history);
+  if (p.logprobs) wanted = std::max<size_t>(wanted, p.n_top_logprobs);
+  return wanted <= kMaxTopK ? static_cast<uint32_t>(wanted) : 0;
+}
+
+std::optional<Draw> draw_from_top_k(const SamplingParams& params, std::span<const int32_t> ids,
+                                    std::span<const float> values, std::span<const int32_t> history,
+                                    uint32_t position, double log_sum_exp) {
+  const size_t wanted = top_k_wanted(params, history.size());
+  if (wanted == 0) return std::nullopt;
+  HEADRACE_CHECK(ids.size() >= wanted && values.size() >= wanted);
+  const size_t found = static_cast<size_t>(std::find(ids.begin(), ids.begin() + wanted, -1) - ids.begin());
+  const auto logprob = [&](size_t i) { return static_cast<double>(values[i]) - log_sum_exp; };
+  Draw out;
+  if (params.logprobs) {
+    // draw() reports -infinity too, which is not among the best.
+    if (found < params.n_top_logprobs) return std::nullopt;
+    for (size_t i = 0; i < params.n_top_logprobs; ++i) out.top.push_back({ids[i], logprob(i)});
+  }
+  const Adjustments adjustments(params, history);
+  std::vector<Candidate> candidates;
+  candidates.reserve(found);
+  for (size_t i = 0; i < found; ++i) {
+    const float logit = adjustments.apply(ids[i], values[i]);
+    if (logit > kForbidden) candidates.push_back({ids[i], logit});
+  }
+  if (candidates.empty()) return std::nullopt;
+  if (!adjustments.tokens().empty()) std::sort(candidates.begin(), candidates.end(), better);
+  const bool greedy = params.temperature <= 0.0F;
+  const size_t k = greedy ? 1 : static_cast<size_t>(params.top_k);
+  if (candidates.size() > k) candidates.resize(k);
+  out.token = greedy ? candidates.front().token : choose_among(params, std::move(candidates), position);
+  if (params.logprobs) {
+    out.logprob = logprob(static_cast<size_t>(std::find(ids.begin(), ids.end(), out.token) - ids.begin()));
   }
   return out;
 }
