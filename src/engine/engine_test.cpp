@@ -1,107 +1,24 @@
 #include "engine/engine.h"
 
-#include <gtest/gtest.h>
-
-#include <cstring>
-#include <map>
-#include <random>
-
+#include "engine/testing/engine_world.h"
 #include "engine/text_generator.h"
-#include "ops/cpu/cpu_backend.h"
-#include "ops/reference/reference_backend.h"
 #include "text/tokenizer_gguf.h"
-#include "tiny_model.h"
 
 namespace headrace {
 namespace {
 
-using headrace::testing::tiny_gemma3;
-using testing::tiny_llama;
-
-enum class Family { llama, gemma3 };
-
-std::string tiny_bytes(Family family, DType type) {
-  const testing::TinyModelOptions options = {.type = type, .seed = 5};
-  return (family == Family::llama ? tiny_llama(options) : tiny_gemma3(options)).bytes();
-}
-
-// What a request brought: tokens with their logprobs, by position.
-struct Answer {
-  std::vector<int32_t> tokens;
-  std::vector<double> logprobs;
-  FinishReason finished = FinishReason::none;
-};
-bool same_bits(const Answer& a, const Answer& b) {
-  return a.tokens == b.tokens && a.logprobs.size() == b.logprobs.size() &&
-         std::memcmp(a.logprobs.data(), b.logprobs.data(), a.logprobs.size() * sizeof(double)) == 0;
-}
-
-struct World {
-  std::string bytes;
-  MemoryLedger ledger{uint64_t{1} << 32};
-  ModelFile file;
-  std::unique_ptr<Engine> engine;
-
-  World(std::string model, std::unique_ptr<Backend> backend, EngineOptions options)
-      : bytes(std::move(model)), file(GgufFile::parse("tiny", testing::as_bytes(bytes)).value()) {
-    auto loaded = load_model(file, *backend, ledger).value();
-    engine = Engine::create(std::move(backend), std::move(loaded), ledger, options).value();
-  }
-
-  std::map<RequestId, Answer> finish() {
-    std::map<RequestId, Answer> answers;
-    while (!engine->idle()) {
-      std::vector<Event> events;
-      engine->step(events);
-      for (const Event& e : events) {
-        Answer& answer = answers[e.request];
-        if (e.has_token) answer.tokens.push_back(e.draw.token);
-        if (e.has_token) answer.logprobs.push_back(e.draw.logprob);
-        if (e.finished != FinishReason::none) answer.finished = e.finished;
-      }
-    }
-    return answers;
-  }
-  Answer answer(const Request& request) {
-    const RequestId id = engine->submit(request).value();
-    return finish()[id];
-  }
-};
-
-EngineOptions options(uint32_t batch_rows, uint32_t sequences = 1) {
-  return {.context = 512, .sequences = sequences, .batch_rows = batch_rows};
-}
-
-std::unique_ptr<Backend> best_cpu(size_t threads = 1) {
-  return make_cpu_backend(cpu::choose_tier("").value(), threads);
-}
-
-Request random_request(uint32_t seed, size_t prompt_tokens, uint32_t new_tokens) {
-  std::mt19937 random(seed);
-  Request request;
-  for (size_t i = 0; i < prompt_tokens; ++i)
-    request.prompt.push_back(10 + static_cast<int32_t>(random() % 200));
-  request.max_new_tokens = new_tokens;
-  request.sampling.seed = seed;
-  request.sampling.logprobs = true;
-  // Random weights are sure of themselves; without this every seed draws the same tokens.
-  request.sampling.temperature = 4.0F;
-  request.sampling.top_k = 0;
-  request.sampling.top_p = 1.0F;
-  request.sampling.min_p = 0.0F;
-  return request;
-}
+using namespace engine_testing;
 
 class EngineFamilies : public ::testing::TestWithParam<Family> {};
 
 TEST_P(EngineFamilies, ChunksOfAPromptNeverShowInTheAnswer) {
   const std::string model = tiny_bytes(GetParam(), DType::Q8_0);
   const Request request = random_request(1, 150, 20);
-  World whole(model, best_cpu(), options(512));
+  World whole(model, test_device(), options(512));
   const Answer expected = whole.answer(request);
   ASSERT_EQ(expected.tokens.size(), 20U);
   for (const uint32_t rows : {1U, 7U, 16U, 64U, 149U}) {
-    World cut(model, best_cpu(), options(rows));
+    World cut(model, test_device(), options(rows));
     EXPECT_TRUE(same_bits(cut.answer(request), expected)) << rows << " rows a step";
   }
 }
@@ -111,27 +28,29 @@ TEST_P(EngineFamilies, ChunksNeverShowBeyondASplitOfTheAttentionEither) {
   const Request request = random_request(2, 1100, 8);
   EngineOptions long_context = options(1100);
   long_context.context = 1200;
-  World whole(model, best_cpu(), long_context);
+  World whole(model, test_device(), long_context);
   const Answer expected = whole.answer(request);
   for (const uint32_t rows : {64U, 500U, 511U, 513U}) {
     long_context.batch_rows = rows;
-    World cut(model, best_cpu(2), long_context);
+    World cut(model, test_device(2), long_context);
     EXPECT_TRUE(same_bits(cut.answer(request), expected)) << rows << " rows a step";
   }
 }
 
 TEST_P(EngineFamilies, NeighboursInTheBatchNeverShowInTheAnswer) {
   const std::string model = tiny_bytes(GetParam(), DType::Q8_0);
-  World alone(model, best_cpu(), options(64));
-  World crowd(model, best_cpu(2), options(64, 9));
+  World alone(model, test_device(), options(64));
+  World crowd(model, test_device(2), options(64, 9));
   std::map<RequestId, Answer> expected;
   for (uint32_t i = 0; i < 9; ++i) {
     const Request request = random_request(i, 1 + 17 * i, 5 + 3 * i);
-    expected[crowd.engine->submit(request).value()] = alone.answer(request);
+    expected[crowd.submit(request)] = alone.answer(request);
   }
-  const auto answers = crowd.finish();
-  ASSERT_EQ(answers.size(), 9U);
-  for (const auto& [id, answer] : answers) EXPECT_TRUE(same_bits(answer, expected[id])) << "request " << id;
+  crowd.finish();
+  ASSERT_EQ(crowd.answers.size(), 9U);
+  for (const auto& [id, answer] : crowd.answers) {
+    EXPECT_TRUE(same_bits(answer, expected[id.first])) << "request " << id.first;
+  }
 }
 
 TEST_P(EngineFamilies, EveryTierAndTheReferenceGiveTheSameBits) {
@@ -149,7 +68,7 @@ TEST_P(EngineFamilies, EveryTierAndTheReferenceGiveTheSameBits) {
 
 TEST_P(EngineFamilies, ScoresAreTheBitsOfGeneration) {
   const std::string model = tiny_bytes(GetParam(), DType::Q4_0);
-  World world(model, best_cpu(), options(64));
+  World world(model, test_device(), options(64));
   const Request request = random_request(4, 30, 40);
   const Answer generated = world.answer(request);
   Request score;
@@ -161,7 +80,7 @@ TEST_P(EngineFamilies, ScoresAreTheBitsOfGeneration) {
 
 TEST_P(EngineFamilies, AnotherSeedIsAnotherAnswer) {
   // The negative control of the tests above: they can tell answers apart.
-  World world(tiny_bytes(GetParam(), DType::Q8_0), best_cpu(), options(64));
+  World world(tiny_bytes(GetParam(), DType::Q8_0), test_device(), options(64));
   Request request = random_request(1, 50, 20);
   const Answer first = world.answer(request);
   request.sampling.seed = 2;
@@ -178,7 +97,7 @@ INSTANTIATE_TEST_SUITE_P(Families, EngineFamilies, ::testing::Values(Family::lla
 
 class EngineTest : public ::testing::Test {
  protected:
-  World world_{tiny_bytes(Family::llama, DType::F32), best_cpu(), options(64, 2)};
+  World world_{tiny_bytes(Family::llama, DType::F32), test_device(), options(64, 2)};
 };
 
 TEST_F(EngineTest, StopsAtTheEndTokenAndReportsIt) {
@@ -220,27 +139,26 @@ TEST_F(EngineTest, ACancelledRequestEndsAndTheOthersGoOn) {
   const RequestId gone = world_.engine->submit(random_request(1, 20, 100)).value();
   const Request other = random_request(2, 20, 10);
   const RequestId stays = world_.engine->submit(other).value();
-  std::vector<Event> events;
-  world_.engine->step(events);
+  world_.step();
   world_.engine->cancel(gone);
-  auto answers = world_.finish();
-  EXPECT_EQ(answers[gone].finished, FinishReason::cancelled);
-  EXPECT_EQ(answers[stays].finished, FinishReason::length);
+  world_.finish();
+  EXPECT_EQ((world_.answers[{gone, 0}].finished), FinishReason::cancelled);
+  EXPECT_EQ((world_.answers[{stays, 0}].finished), FinishReason::length);
   EXPECT_EQ(world_.answer(other).tokens.size(), 10U);
 }
 
 TEST_F(EngineTest, MoreRequestsThanSequencesWaitTheirTurn) {
   for (uint32_t i = 0; i < 7; ++i) ASSERT_TRUE(world_.engine->submit(random_request(i, 10 + i, 5)));
-  const auto answers = world_.finish();
-  ASSERT_EQ(answers.size(), 7U);
-  for (const auto& [id, answer] : answers) EXPECT_EQ(answer.tokens.size(), 5U);
+  world_.finish();
+  ASSERT_EQ(world_.answers.size(), 7U);
+  for (const auto& [id, answer] : world_.answers) EXPECT_EQ(answer.tokens.size(), 5U);
 }
 
 TEST(Engine, AContextBeyondMemoryIsRefusedWithBytesNeededAndFree) {
   const std::string bytes = tiny_bytes(Family::llama, DType::F32);
   MemoryLedger ledger(4 << 20);
   const ModelFile file = GgufFile::parse("tiny", testing::as_bytes(bytes)).value();
-  auto backend = best_cpu();
+  auto backend = test_device();
   auto model = load_model(file, *backend, ledger).value();
   EngineOptions wanted = options(64);
   wanted.context = 1 << 20;
@@ -254,7 +172,7 @@ TEST(Engine, AnAutomaticContextLeavesRoomForEverythingElse) {
   const std::string bytes = tiny_bytes(Family::llama, DType::F32);
   const ModelFile file = GgufFile::parse("tiny", testing::as_bytes(bytes)).value();
   MemoryLedger ledger(8 << 20);
-  auto backend = best_cpu();
+  auto backend = test_device();
   auto model = load_model(file, *backend, ledger).value();
   const auto engine =
       Engine::create(std::move(backend), std::move(model), ledger, {.context = 0, .batch_rows = 512});
@@ -264,8 +182,8 @@ TEST(Engine, AnAutomaticContextLeavesRoomForEverythingElse) {
 }
 
 TEST(Engine, TwoEnginesInOneProcessDoNotMeet) {
-  World a(tiny_bytes(Family::llama, DType::F32), best_cpu(), options(64));
-  World b(tiny_bytes(Family::gemma3, DType::Q8_0), best_cpu(), options(64));
+  World a(tiny_bytes(Family::llama, DType::F32), test_device(), options(64));
+  World b(tiny_bytes(Family::gemma3, DType::Q8_0), test_device(), options(64));
   const Request request = random_request(1, 20, 8);
   const Answer first_a = a.answer(request);
   const Answer first_b = b.answer(request);
@@ -278,7 +196,7 @@ TEST(Engine, ClosingGivesBackEveryByte) {
   {
     const std::string bytes = tiny_bytes(Family::llama, DType::F32);
     const ModelFile file = GgufFile::parse("tiny", testing::as_bytes(bytes)).value();
-    auto backend = best_cpu();
+    auto backend = test_device();
     auto model = load_model(file, *backend, ledger).value();
     const auto engine = Engine::create(std::move(backend), std::move(model), ledger, options(64)).value();
     EXPECT_GT(ledger.used(), 0U);
@@ -287,7 +205,7 @@ TEST(Engine, ClosingGivesBackEveryByte) {
 }
 
 TEST(Generate, AStopStringEndsTheTextBeforeItAndAcrossTokens) {
-  World world(tiny_bytes(Family::llama, DType::F32), best_cpu(), options(64));
+  World world(tiny_bytes(Family::llama, DType::F32), test_device(), options(64));
   const Tokenizer tokenizer = load_tokenizer(*world.file.gguf()).value();
   GenerateOptions go;
   go.max_new_tokens = 60;
