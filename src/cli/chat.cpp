@@ -50,8 +50,7 @@ class Chat {
         settings_(flags.settings),
         conversation_(std::move(conversation)),
         source_(std::move(source)),
-        turn_{.batch_rows = flags.engine.batch_rows,
-              .on_full = flags.on_full.value_or(source_->interactive() ? OnFull::ask : OnFull::stop),
+        turn_{.on_full = flags.on_full.value_or(source_->interactive() ? OnFull::ask : OnFull::stop),
               .quiet = flags.model.quiet,
               .verbose = flags.verbose} {}
 

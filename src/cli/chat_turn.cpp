@@ -79,7 +79,7 @@ Result<std::vector<int32_t>> Turn::fitting_prompt() {
 }
 
 Result<GenerateResult> Turn::generate_on(std::vector<int32_t> prompt) {
-  PrefillProgress progress(prompt.size(), options_.batch_rows, options_.quiet);
+  PrefillProgress progress(*model_.engine, prompt.size(), options_.quiet);
   GenerateOptions options;
   options.max_new_tokens = settings_.predict < 0 ? -1 : settings_.predict - static_cast<int64_t>(generated_);
   options.sampling = settings_.sampling.params;

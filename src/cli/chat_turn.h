@@ -14,7 +14,6 @@
 namespace headrace::cli {
 
 struct TurnOptions {
-  uint32_t batch_rows = 0;  // of the engine, for the progress line
   OnFull on_full = OnFull::ask;
   bool quiet = false;
   bool verbose = false;

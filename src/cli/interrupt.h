@@ -5,8 +5,8 @@
 
 namespace headrace::cli {
 
-/// Catches SIGINT and SIGTERM and ignores SIGPIPE and SIGXFSZ: work stops at the next step, a second signal ends the
-/// program at once. Call once, before anything else runs.
+/// Catches SIGINT and SIGTERM and ignores SIGPIPE and SIGXFSZ: work stops at the next step, a second signal
+/// ends the program at once. Call once, before anything else runs.
 void install_interrupt_handler();
 
 /// True once the user wants to stop. The address is what long work takes as its `cancel`.

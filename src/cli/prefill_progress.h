@@ -5,13 +5,15 @@
 #include <cstdint>
 
 #include "cli/progress.h"
+#include "engine/engine.h"
 
 namespace headrace::cli {
 
 class PrefillProgress {
  public:
   /// Silent with `quiet`, where standard error is no terminal, and for the first second.
-  PrefillProgress(size_t prompt_tokens, uint32_t batch_rows, bool quiet);
+  /// `engine` must outlive it and do nothing else meanwhile.
+  PrefillProgress(const Engine& engine, size_t prompt_tokens, bool quiet);
 
   /// After each step of the engine.
   void step();
@@ -19,9 +21,12 @@ class PrefillProgress {
   void finish() { progress_.finish(); }
 
  private:
+  size_t read() const;
+
+  const Engine& engine_;
   size_t prompt_tokens_;
-  uint32_t batch_rows_;
-  size_t done_ = 0;
+  size_t before_;
+  bool done_ = false;
   Progress progress_;
 };
 

@@ -100,7 +100,7 @@ Result<Answer> answer(const RunFlags& flags, OpenModel& model, std::vector<int32
   options.ignore_eos = flags.ignore_eos;
   options.cancel = &interrupted();
   if (flags.logprobs) options.on_draw = [&](const Draw& draw) { out.draws.push_back(draw); };
-  PrefillProgress progress(prompt.size(), flags.engine.batch_rows, flags.model.quiet);
+  PrefillProgress progress(*model.engine, prompt.size(), flags.model.quiet);
   options.on_step = [&] { progress.step(); };
   Status written;
   const auto on_text = [&](std::string_view text) {

@@ -55,7 +55,10 @@ Result<GenerateResult> generate(Engine& engine, const Tokenizer& tokenizer, std:
     engine.step(events);
     if (options.on_step) options.on_step();
     for (const Event& event : events) {
-      if (event.finished != FinishReason::none) result.finished = event.finished;
+      if (event.finished != FinishReason::none) {
+        result.finished = event.finished;
+        result.cached_tokens = event.report.reuse.tokens;
+      }
       if (!event.has_token || result.stopped) continue;
       if (result.tokens.empty()) first_token = Clock::now();
       result.tokens.push_back(event.draw.token);
