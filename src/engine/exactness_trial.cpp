@@ -8,6 +8,7 @@ namespace {
 
 constexpr uint32_t kPage = 64;
 constexpr std::array<uint32_t, 8> kChunks = {1, 7, 16, 64, 511, 512, 513, 0};
+constexpr uint32_t kTrialsPerLong = 8;
 constexpr uint32_t kSlowProbeTokens = 130;
 constexpr uint32_t kSlowBatch = 8;
 constexpr int32_t kPushed = -20;  // priority of a probe that is to be preempted
@@ -24,7 +25,8 @@ enum Factor : uint32_t {
   kCache,
   kPreemption,
   kArrival,
-  kTwins
+  kTwins,
+  kFactors
 };
 
 enum class Arrival : uint8_t { together, around, throughout };
@@ -64,8 +66,10 @@ class Planner {
   }
 
  private:
+  // Long probes, one in kTrialsPerLong, are dealt their values apart: too few to be left to chance.
   uint32_t stratum(Factor factor, uint32_t n) const {
-    return exactness::stratum(options_.seed, factor, number_, n);
+    if (!probe_->is_long) return exactness::stratum(options_.seed, factor, number_, n);
+    return exactness::stratum(options_.seed, factor + kFactors, number_ / kTrialsPerLong, n);
   }
   int32_t random_priority() { return static_cast<int32_t>(random_.below(7)) - 3; }
 
@@ -91,7 +95,7 @@ class Planner {
 };
 
 void Planner::choose_probe(std::span<const Probe> probes) {
-  const bool wants_long = stratum(kLong, 8) == 0;
+  const bool wants_long = exactness::stratum(options_.seed, kLong, number_, kTrialsPerLong) == 0;
   const uint32_t first = number_ / kTrialsPerPool * kProbesPerPool;
   const auto tokens = [&](uint32_t i) {
     return probes[i].prompt_tokens() + (probes[i].request.score_from ? 100 : 0);
@@ -120,7 +124,10 @@ void Planner::choose_limits() {
 }
 
 void Planner::choose_batch() {
-  switch (stratum(kBatch, 8)) {
+  // More crowds around long probes: their pages shall leave the window in crowds, too.
+  static constexpr std::array<uint32_t, 8> kAroundLong = {0, 1, 3, 4, 5, 5, 6, 7};
+  const uint32_t sort = stratum(kBatch, 8);
+  switch (probe_->is_long ? kAroundLong[sort] : sort) {
     case 0:
       trial_.batch = 1;
       break;
@@ -134,7 +141,7 @@ void Planner::choose_batch() {
       break;
     case 5:
     case 6:
-      trial_.batch = random_.between(18, 63);
+      trial_.batch = random_.between(18, 48);
       break;
     default:
       trial_.batch = kSequences;
@@ -231,8 +238,8 @@ void Planner::plan_pushes() {
 Request Planner::neighbour_request() {
   const std::vector<int32_t>& prompt = probe_->request.prompt;
   Request request;
-  uint32_t length = random_.between(1, 38);
-  if (random_.one_in(8)) length = random_.between(39, kPage + 1);
+  uint32_t length = random_.between(1, 26);
+  if (random_.one_in(8)) length = random_.between(27, kPage + 1);
   if (random_.one_in(40) && !slow_) length = random_.between(kPage, std::min(kMaxPrompt, shape_.longest));
   if (random_.one_in(6)) {  // another reader of the probe's pages
     const uint32_t most = random_.one_in(4) ? probe_->prompt_tokens() : kPage;
@@ -243,7 +250,7 @@ Request Planner::neighbour_request() {
   const std::vector<int32_t> tail = source_.cut(random_, length, request.prompt.empty() && random_.one_in(2));
   request.prompt.insert(request.prompt.end(), tail.begin(), tail.end());
   if (request.prompt.size() + kMaxNew > shape_.context) request.prompt.resize(shape_.context - kMaxNew);
-  request.max_new_tokens = trial_.batch == kSequences ? random_.between(8, 16) : random_.between(1, 12);
+  request.max_new_tokens = trial_.batch == kSequences ? random_.between(8, 12) : random_.between(1, 12);
   request.sampling = random_sampling(random_, random_.below(kSamplingKinds));
   request.sampling.choice = random_.below(3);
   request.sampling.logprobs = random_.one_in(3);
@@ -260,7 +267,7 @@ void Planner::plan_neighbours() {
   if (trial_.batch > 1 && arrival != Arrival::together) trial_.probe_step = random_.below(5);
   // Large chunks need a step almost to themselves.
   const bool after =
-      probe_->is_long && (trial_.limits.chunk == 0 || trial_.limits.chunk > 64) && random_.one_in(2);
+      probe_->is_long && (trial_.limits.chunk == 0 || trial_.limits.chunk > 64) && !random_.one_in(3);
   for (uint32_t i = 1; i < trial_.batch; ++i) {
     Neighbour neighbour = {.request = neighbour_request()};
     if (after)
