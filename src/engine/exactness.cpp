@@ -26,6 +26,7 @@ struct Exactness::State {
   ExactnessReport report;
   uint32_t done = 0;
 
+  uint32_t total() const { return options.only ? 1 : options.trials; }
   std::vector<uint32_t> trials_of(size_t tier) const;
   Status begin(Engine& engine);
   Status run_trial(Engine& engine, const Trial& trial);
@@ -53,6 +54,7 @@ Status Exactness::State::begin(Engine& engine) {
   }
   report.probes = static_cast<uint32_t>(asked.size());
   for (const uint32_t i : asked) {
+    if (options.progress) options.progress(0, total());
     Result<Baseline> baseline =
         exactness::answer_alone(engine, observer, probes[i].request, *shape, options.cancel);
     if (!baseline) return std::move(baseline).error().in(fmt::format("probe {}", i));
@@ -136,12 +138,11 @@ Status Exactness::run(size_t tier, Engine& engine) {
   } else if (shape != *state.shape) {
     return make_error(Errc::usage, "exactness: this engine has another model than the first");
   }
-  const auto total = state.options.only ? 1 : state.options.trials;
   for (const uint32_t k : state.trials_of(tier)) {
     if (state.report.stopped) break;
     HEADRACE_RETURN_IF_ERROR(
         state.run_trial(engine, exactness::plan_trial(state.options, shape, state.probes, k)));
-    if (state.options.progress) state.options.progress(++state.done, total);
+    if (state.options.progress) state.options.progress(++state.done, state.total());
   }
   return {};
 }
