@@ -9,10 +9,11 @@
 namespace headrace::cli {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kLongNames = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kLongNames = {{
     {"-ctk", "--cache-type-k"},
     {"-ctv", "--cache-type-v"},
     {"-tb", "--threads-batch"},
+    {"-np", "--parallel"},
     {"-sys", "--system-prompt"},
 }};
 

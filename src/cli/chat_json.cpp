@@ -1,8 +1,6 @@
 #include "cli/chat_json.h"
 
-#include <vector>
-
-#include "core/file.h"
+#include "cli/json_limits.h"
 
 namespace headrace::cli {
 namespace {
@@ -14,39 +12,15 @@ Error wrong_type(std::string_view name, std::string_view field, std::string_view
   return make_error(Errc::usage, "{}: {}: expected {}, found {}", name, field, expected, found.type_name());
 }
 
-// Parses within the limits. The parser can be left from inside only by an exception, and must be: what lies
-// beyond a limit costs memory and time even if it is thrown away.
-Result<Json> parse_limited(std::string_view text, std::string_view name) {
-  std::vector<size_t> keys;  // of the objects that are open, by depth
-  const auto within_limits = [&](int depth, Json::parse_event_t event, const Json&) {
-    const auto level = static_cast<size_t>(depth);
-    if (event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start) {
-      if (depth >= kMaxChatJsonDepth) {
-        throw make_error(Errc::out_of_budget, "{}: nested deeper than the limit of {} levels", name,
-                         kMaxChatJsonDepth);
-      }
-      keys.resize(level + 2);
-      keys[level + 1] = 0;
-    } else if (event == Json::parse_event_t::key && ++keys[level] > kMaxChatJsonKeys) {
-      throw make_error(Errc::out_of_budget, "{}: an object has more keys than the limit of {}", name,
-                       kMaxChatJsonKeys);
-    }
-    return true;
-  };
-  try {
-    return Json::parse(text, within_limits);
-  } catch (const Error& limit) {
-    return limit;
-  } catch (const Json::exception& error) {
-    // "[json.exception.parse_error.101] parse error at line 1, column 2: ..."
-    const std::string_view message = error.what();
-    const size_t end = message.find("] ");
-    return make_error(Errc::usage, "{}: not JSON: {}", name,
-                      printable(message.substr(end == std::string_view::npos ? 0 : end + 2), 300));
-  }
+Status take_text(const Json& value, std::string_view name, std::string_view field, std::string& out) {
+  if (!value.is_string()) return wrong_type(name, field, "a string", value);
+  out = value.get<std::string>();
+  return {};
 }
 
-Status check_messages(const Json& messages, std::string_view name) {
+}  // namespace
+
+Status check_chat_messages(const Json& messages, std::string_view name) {
   if (!messages.is_array()) return wrong_type(name, "messages", "an array", messages);
   for (size_t i = 0; i < messages.size(); ++i) {
     const Json& message = messages[i];
@@ -58,23 +32,15 @@ Status check_messages(const Json& messages, std::string_view name) {
   return {};
 }
 
-Status take_text(const Json& value, std::string_view name, std::string_view field, std::string& out) {
-  if (!value.is_string()) return wrong_type(name, field, "a string", value);
-  out = value.get<std::string>();
-  return {};
-}
-
-}  // namespace
-
 Result<ChatInput> parse_chat_json(std::string_view text, std::string_view name, ChatInput input) {
-  HEADRACE_TRY(Json json, parse_limited(text, name));
+  HEADRACE_TRY(Json json, parse_json_within_limits(text, name));
   if (!json.is_object())
     return make_error(Errc::usage, "{}: expected an object, found {}", name, json.type_name());
   if (!json.contains("messages")) return make_error(Errc::usage, "{}: messages: missing", name);
   input.extra = Json::object();
   for (auto& [key, value] : json.items()) {
     if (key == "messages") {
-      HEADRACE_RETURN_IF_ERROR(check_messages(value, name));
+      HEADRACE_RETURN_IF_ERROR(check_chat_messages(value, name));
       input.messages = std::move(value);
     } else if (key == "tools") {
       if (!value.is_array() && !value.is_null()) return wrong_type(name, key, "an array or null", value);

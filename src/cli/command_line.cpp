@@ -27,6 +27,7 @@ constexpr const char* kExamples =
     "  headrace run -m smollm2:135m -p \"Why is rain wet?\"  ask it something\n"
     "  headrace run -m model.gguf -f letter.txt -n 200 --temp 0\n"
     "  headrace chat -m smollm2:135m                      talk with it\n"
+    "  headrace batch -m smollm2:135m in.jsonl out.jsonl  answer a file of requests\n"
     "  headrace info -m model.gguf                        what is in a model file\n"
     "  headrace doctor                                    what this machine offers\n"
     "\n"
@@ -100,6 +101,7 @@ int run_command_line(int argc, const char* const* argv) {
   Action action;
   register_run(app, action);
   register_chat(app, action);
+  register_batch(app, action);
   register_info(app, action);
   register_perplexity(app, action);
   register_verify(app, action);

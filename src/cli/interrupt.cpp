@@ -54,6 +54,8 @@ void install_interrupt_handler() {
   handle(SIGINT, on_signal);
   handle(SIGTERM, on_signal);
   std::signal(SIGPIPE, SIG_IGN);
+  // A file that reaches the limit of ulimit -f is an error of the write, like a full disk.
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 const std::atomic<bool>& interrupted() {

@@ -5,7 +5,7 @@
 
 namespace headrace::cli {
 
-/// Catches SIGINT and SIGTERM and ignores SIGPIPE: work stops at the next step, a second signal ends the
+/// Catches SIGINT and SIGTERM and ignores SIGPIPE and SIGXFSZ: work stops at the next step, a second signal ends the
 /// program at once. Call once, before anything else runs.
 void install_interrupt_handler();
 

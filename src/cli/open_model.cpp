@@ -31,6 +31,19 @@ Status check_vocabulary(const ModelFile& file, const Tokenizer& tokenizer, const
                     file.name(), tokenizer.vocab_size(), info.vocab_size);
 }
 
+EngineOptions options_of(const EngineFlags& flags) {
+  EngineOptions options;
+  options.context = flags.context;
+  options.sequences = flags.sequences;
+  options.kv_tokens = flags.kv_tokens;
+  options.batch_rows = flags.batch_rows;
+  options.key_type = flags.key_type;
+  options.value_type = flags.value_type;
+  options.activations = flags.activations;
+  options.interrupt = &interrupted();
+  return options;
+}
+
 // First steps pay for page faults and sleeping threads; they should not spoil the figures.
 Status warm_up(Engine& engine) {
   Request request;
@@ -91,21 +104,21 @@ Result<OpenModel> open_model(const ModelFlags& flags, const EngineFlags& engine_
                             .cancel = &interrupted()};
   HEADRACE_TRY(std::unique_ptr<Model> model, load_model(file, *backend, *ledger, load));
   progress.finish();
-  HEADRACE_TRY(std::unique_ptr<Engine> engine, Engine::create(std::move(backend), std::move(model), *ledger,
-                                                              {.context = engine_flags.context,
-                                                               .sequences = 1,
-                                                               .batch_rows = engine_flags.batch_rows,
-                                                               .key_type = engine_flags.key_type,
-                                                               .value_type = engine_flags.value_type,
-                                                               .activations = engine_flags.activations,
-                                                               .decode_threads = threads,
-                                                               .batch_threads = threads_batch,
-                                                               .interrupt = &interrupted()}));
+  EngineOptions options = options_of(engine_flags);
+  options.decode_threads = threads;
+  options.batch_threads = threads_batch;
+  HEADRACE_TRY(std::unique_ptr<Engine> engine,
+               Engine::create(std::move(backend), std::move(model), *ledger, options));
   if (!engine_flags.no_warmup) HEADRACE_RETURN_IF_ERROR(warm_up(*engine));
   HEADRACE_RETURN_IF_ERROR(stop_if_interrupted());
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-  return OpenModel{file.name(),       std::move(ledger),      std::move(tokenizer),
-                   std::move(engine), std::move(description), seconds};
+  return OpenModel{file.name(),
+                   file.file_bytes(),
+                   std::move(ledger),
+                   std::move(tokenizer),
+                   std::move(engine),
+                   std::move(description),
+                   seconds};
 }
 
 }  // namespace headrace::cli

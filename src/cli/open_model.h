@@ -26,6 +26,7 @@ bool adds_bos(const Tokenizer& tokenizer);
 
 struct OpenModel {
   std::string path;
+  uint64_t file_bytes = 0;  // of the file with the weights
   std::unique_ptr<MemoryLedger> ledger;  // outlives the engine
   Tokenizer tokenizer;
   std::unique_ptr<Engine> engine;

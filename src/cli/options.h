@@ -76,6 +76,8 @@ struct EngineFlags {
   ActivationNumerics activations = ActivationNumerics::int8;
   uint64_t memory = std::numeric_limits<uint64_t>::max();  // at most, besides what the system has
   bool no_warmup = false;
+  uint32_t sequences = 1;  // at once; verbs with more than one have a flag of their own
+  uint64_t kv_tokens = 0;  // as EngineOptions
 };
 void add_engine_flags(CLI::App& app, EngineFlags& flags);
 /// Of those, the ones that change the bits of results on purpose: cache types and numerics.

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <unordered_map>
+#include <utility>
 
+#include "decode/adjustments.h"
+#include "ops/backend.h"
 #include "ops/elementary.h"
 
 namespace headrace {
@@ -20,42 +22,48 @@ bool better(const Candidate& a, const Candidate& b) {
   return a.logit > b.logit || (a.logit == b.logit && a.token < b.token);
 }
 
-void apply_bias_and_penalties(const SamplingParams& params, std::span<float> logits,
-                              std::span<const int32_t> history) {
-  for (const auto& [token, bias] : params.logit_bias) logits[static_cast<size_t>(token)] += bias;
-  const size_t recent = params.penalty_last_n < 0
-                            ? history.size()
-                            : std::min(history.size(), static_cast<size_t>(params.penalty_last_n));
-  const bool none =
-      params.repeat_penalty == 1.0F && params.presence_penalty == 0.0F && params.frequency_penalty == 0.0F;
-  if (none || recent == 0) return;
-  std::unordered_map<int32_t, uint32_t> counts;
-  for (const int32_t token : history.last(recent)) ++counts[token];
-  for (const auto& [token, count] : counts) {
-    float& logit = logits[static_cast<size_t>(token)];
-    logit = logit > 0 ? logit / params.repeat_penalty : logit * params.repeat_penalty;
-    logit -= static_cast<float>(count) * params.frequency_penalty + params.presence_penalty;
-  }
-}
+constexpr float kForbidden = -std::numeric_limits<float>::infinity();
 
-// The k best, best first.
-void keep_best(std::vector<Candidate>& candidates, size_t k) {
-  if (k < candidates.size()) {
-    std::nth_element(candidates.begin(), candidates.begin() + static_cast<ptrdiff_t>(k), candidates.end(),
-                     better);
-    candidates.resize(k);
+// The k best of those that `accept` takes, best first.
+template <typename F>
+std::vector<Candidate> best_of(std::span<const float> logits, size_t k, F accept) {
+  std::vector<Candidate> best;
+  if (k == 0) return best;
+  // A heap with the worst at its root is fast while few tokens pass it; many are cheaper to sort at once.
+  constexpr size_t kHeap = 1024;
+  const size_t room = k <= kHeap ? std::min(k, logits.size()) : logits.size();
+  best.reserve(room);
+  size_t i = 0;
+  for (; i < logits.size() && best.size() < room; ++i) {
+    if (accept(logits[i])) best.push_back({static_cast<int32_t>(i), logits[i]});
   }
-  std::sort(candidates.begin(), candidates.end(), better);
+  if (i < logits.size()) {
+    std::make_heap(best.begin(), best.end(), better);
+    for (; i < logits.size(); ++i) {
+      if (!(logits[i] > best.front().logit)) continue;  // NaN, or an equal with a higher id
+      std::pop_heap(best.begin(), best.end(), better);
+      best.back() = {static_cast<int32_t>(i), logits[i]};
+      std::push_heap(best.begin(), best.end(), better);
+    }
+  }
+  std::sort(best.begin(), best.end(), better);
+  if (best.size() > k) best.resize(k);
+  return best;
 }
 
 // `candidates` is sorted. Keeps the shortest prefix whose probability (among the candidates) reaches p.
 void keep_top_p(std::vector<Candidate>& candidates, double p) {
   const double best = static_cast<double>(candidates.front().logit);
+  std::vector<double> weights;
+  weights.reserve(candidates.size());
   double total = 0;
-  for (const Candidate& c : candidates) total += exp_f64(static_cast<double>(c.logit) - best);
+  for (const Candidate& c : candidates) {
+    weights.push_back(exp_f64(static_cast<double>(c.logit) - best));
+    total += weights.back();
+  }
   double sum = 0;
   for (size_t i = 0; i < candidates.size(); ++i) {
-    sum += exp_f64(static_cast<double>(candidates[i].logit) - best);
+    sum += weights[i];
     if (sum >= p * total) {
       candidates.resize(i + 1);
       return;
@@ -64,14 +72,14 @@ void keep_top_p(std::vector<Candidate>& candidates, double p) {
 }
 
 void keep_min_p(std::vector<Candidate>& candidates, double min_p) {
-  const double least = static_cast<double>(candidates.front().logit) + log_f64(min_p);
-  const auto unlikely = [&](const Candidate& c) { return static_cast<double>(c.logit) < least; };
-  candidates.erase(std::find_if(candidates.begin() + 1, candidates.end(), unlikely), candidates.end());
+  const Candidate best = *std::min_element(candidates.begin(), candidates.end(), better);
+  const double least = static_cast<double>(best.logit) + log_f64(min_p);
+  std::erase_if(candidates, [&](const Candidate& c) { return static_cast<double>(c.logit) < least; });
 }
 
 int32_t most_likely(std::span<const float> logits) {
   // As Backend::argmax: NaNs are passed over, the lowest id wins among equals.
-  float largest = -std::numeric_limits<float>::infinity();
+  float largest = kForbidden;
   size_t best = logits.size();
   for (size_t i = 0; i < logits.size(); ++i) {
     const bool first = best == logits.size() && logits[i] == largest;
@@ -82,17 +90,8 @@ int32_t most_likely(std::span<const float> logits) {
   return best == logits.size() ? 0 : static_cast<int32_t>(best);
 }
 
-int32_t choose(const SamplingParams& params, std::span<const float> logits, uint32_t position) {
-  if (params.temperature <= 0.0F) return most_likely(logits);
-  std::vector<Candidate> candidates;
-  candidates.reserve(logits.size());
-  for (size_t i = 0; i < logits.size(); ++i) {
-    // A forbidden token (-infinity) and NaN never become candidates.
-    if (logits[i] > -std::numeric_limits<float>::infinity())
-      candidates.push_back({static_cast<int32_t>(i), logits[i]});
-  }
-  if (candidates.empty()) return most_likely(logits);
-  keep_best(candidates, params.top_k > 0 ? static_cast<size_t>(params.top_k) : candidates.size());
+// `candidates` is not empty; sorted if the request has a top-k or a top-p.
+int32_t choose_among(const SamplingParams& params, std::vector<Candidate> candidates, uint32_t position) {
   if (params.top_p < 1.0F) keep_top_p(candidates, static_cast<double>(params.top_p));
   if (params.min_p > 0.0F) keep_min_p(candidates, static_cast<double>(params.min_p));
 
@@ -108,6 +107,24 @@ int32_t choose(const SamplingParams& params, std::span<const float> logits, uint
     }
   }
   return chosen;
+}
+
+int32_t choose(const SamplingParams& params, std::span<const float> logits, uint32_t position) {
+  if (params.temperature <= 0.0F) return most_likely(logits);
+  // A forbidden token (-infinity) and NaN never become candidates.
+  const auto allowed = [](float logit) { return logit > kForbidden; };
+  std::vector<Candidate> candidates;
+  if (params.top_k > 0) {
+    candidates = best_of(logits, static_cast<size_t>(params.top_k), allowed);
+  } else if (params.top_p < 1.0F) {
+    candidates = best_of(logits, logits.size(), allowed);
+  } else {
+    candidates.reserve(logits.size());
+    for (size_t i = 0; i < logits.size(); ++i) {
+      if (allowed(logits[i])) candidates.push_back({static_cast<int32_t>(i), logits[i]});
+    }
+  }
+  return candidates.empty() ? most_likely(logits) : choose_among(params, std::move(candidates), position);
 }
 
 Status refuse(const char* name, const char* expected, double found) {
@@ -152,20 +169,71 @@ Draw draw(const SamplingParams& params, std::span<float> logits, std::span<const
           uint32_t position, double log_sum_exp) {
   Draw out;
   const auto logprob = [&](float logit) { return static_cast<double>(logit) - log_sum_exp; };
-  std::vector<float> raw;
   if (params.logprobs) {
-    raw.assign(logits.begin(), logits.end());
-    std::vector<Candidate> all;
-    for (size_t i = 0; params.n_top_logprobs > 0 && i < logits.size(); ++i) {
-      // NaN has no place in an order.
-      if (!std::isnan(logits[i])) all.push_back({static_cast<int32_t>(i), logits[i]});
-    }
-    keep_best(all, params.n_top_logprobs);
-    for (const Candidate& c : all) out.top.push_back({c.token, logprob(c.logit)});
+    const auto ordered = [](float logit) { return !std::isnan(logit); };  // NaN has no place in an order
+    for (const Candidate& c : best_of(logits, params.n_top_logprobs, ordered))
+      out.top.push_back({c.token, logprob(c.logit)});
   }
-  apply_bias_and_penalties(params, logits, history);
+  const Adjustments adjustments(params, history);
+  std::vector<float> raw;  // of adjustments.tokens()
+  for (const int32_t token : adjustments.tokens()) {
+    float& logit = logits[static_cast<size_t>(token)];
+    raw.push_back(logit);
+    logit = adjustments.apply(token, logit);
+  }
   out.token = choose(params, logits, position);
-  if (params.logprobs) out.logprob = logprob(raw[static_cast<size_t>(out.token)]);
+  if (params.logprobs) {
+    const auto& tokens = adjustments.tokens();
+    const auto at = std::lower_bound(tokens.begin(), tokens.end(), out.token);
+    const bool adjusted = at != tokens.end() && *at == out.token;
+    out.logprob = logprob(adjusted ? raw[static_cast<size_t>(at - tokens.begin())]
+                                   : logits[static_cast<size_t>(out.token)]);
+  }
+  return out;
+}
+
+uint32_t top_k_wanted(const SamplingParams& p, size_t history) {
+  const bool greedy = p.temperature <= 0.0F;
+  if (!greedy && p.top_k <= 0) return 0;
+  size_t wanted = greedy ? 1 : static_cast<size_t>(p.top_k);
+  // What is only ever lowered needs no logit from beyond the best (docs/numerics.md, "Drawing"). Tokens that
+  // may rise would have to be fetched one by one: such requests are rare.
+  if (!only_lowers(p)) return 0;
+  wanted += p.logit_bias.size() + recent_tokens(p, history);
+  if (p.logprobs) wanted = std::max<size_t>(wanted, p.n_top_logprobs);
+  return wanted <= kMaxTopK ? static_cast<uint32_t>(wanted) : 0;
+}
+
+std::optional<Draw> draw_from_top_k(const SamplingParams& params, std::span<const int32_t> ids,
+                                    std::span<const float> values, std::span<const int32_t> history,
+                                    uint32_t position, double log_sum_exp) {
+  const size_t wanted = top_k_wanted(params, history.size());
+  if (wanted == 0) return std::nullopt;
+  HEADRACE_CHECK(ids.size() >= wanted && values.size() >= wanted);
+  const size_t found = static_cast<size_t>(std::find(ids.begin(), ids.begin() + wanted, -1) - ids.begin());
+  const auto logprob = [&](size_t i) { return static_cast<double>(values[i]) - log_sum_exp; };
+  Draw out;
+  if (params.logprobs) {
+    // draw() reports -infinity too, which is not among the best.
+    if (found < params.n_top_logprobs) return std::nullopt;
+    for (size_t i = 0; i < params.n_top_logprobs; ++i) out.top.push_back({ids[i], logprob(i)});
+  }
+  const Adjustments adjustments(params, history);
+  std::vector<Candidate> candidates;
+  candidates.reserve(found);
+  for (size_t i = 0; i < found; ++i) {
+    const float logit = adjustments.apply(ids[i], values[i]);
+    if (logit > kForbidden) candidates.push_back({ids[i], logit});
+  }
+  if (candidates.empty()) return std::nullopt;
+  if (!adjustments.tokens().empty()) std::sort(candidates.begin(), candidates.end(), better);
+  const bool greedy = params.temperature <= 0.0F;
+  const size_t k = greedy ? 1 : static_cast<size_t>(params.top_k);
+  if (candidates.size() > k) candidates.resize(k);
+  out.token = greedy ? candidates.front().token : choose_among(params, std::move(candidates), position);
+  if (params.logprobs) {
+    out.logprob = logprob(static_cast<size_t>(std::find(ids.begin(), ids.end(), out.token) - ids.begin()));
+  }
   return out;
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -59,6 +60,20 @@ struct Draw {
 /// Pure: no state but its arguments. Ties go to the lowest token id.
 Draw draw(const SamplingParams& params, std::span<float> logits, std::span<const int32_t> history,
           uint32_t position, double log_sum_exp);
+
+/// How many of a row's best raw logits draw_from_top_k() needs for such a request once its sequence holds
+/// `history` tokens; 0: it needs the whole row. That is where all tokens are candidates (no top-k), where
+/// bias or penalties may raise a logit, and where the top-k and the tokens that they may lower come to more
+/// than kMaxTopK.
+uint32_t top_k_wanted(const SamplingParams& params, size_t history);
+
+/// As draw(), the same bits, from the best raw logits of the row: `ids` and `values` as Ops::top_k gives
+/// them, at least top_k_wanted() of each (more are not looked at). Null where only the whole row can tell:
+/// top_k_wanted() is 0, or the row holds fewer numbers above -infinity than the draw or its report would
+/// show.
+std::optional<Draw> draw_from_top_k(const SamplingParams& params, std::span<const int32_t> ids,
+                                    std::span<const float> values, std::span<const int32_t> history,
+                                    uint32_t position, double log_sum_exp);
 
 /// Uniform in (0, 1): Philox 4x32-10 keyed by seed, counter (choice, position, token).
 double draw_uniform(uint64_t seed, uint32_t choice, uint32_t position, uint32_t token);

@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <random>
 #include <set>
 
@@ -164,6 +166,24 @@ TEST(Sampler, LogprobsAreTheModelsOwn) {
   ASSERT_EQ(d.top.size(), 2U);
   EXPECT_EQ(d.top[0].token, 1);
   EXPECT_DOUBLE_EQ(d.top[1].logprob, 2.0 - lse);
+}
+
+TEST(Sampler, TheReportedAreTheFirstOfASortOfTheWholeRow) {
+  std::mt19937 random(5);
+  for (const uint32_t n : {1U, 3U, 20U, 1023U, 1024U, 1025U, 1999U, 2000U}) {
+    std::vector<float> logits(2000);
+    for (float& l : logits) l = static_cast<float>(random() % 300) / 10.0F;
+    for (size_t i = 0; i < logits.size(); i += 400) logits[i] = kForbidden;
+    std::vector<int32_t> order(logits.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return logits[a] > logits[b]; });
+    SamplingParams p = plain();
+    p.logprobs = true;
+    p.n_top_logprobs = n;
+    const Draw d = draw(p, logits, {}, 0, 0);
+    ASSERT_EQ(d.top.size(), n);
+    for (size_t i = 0; i < n; ++i) ASSERT_EQ(d.top[i].token, order[i]) << n << " reported, number " << i;
+  }
 }
 
 TEST(Sampler, RefusesParametersThatMeanNothingByName) {

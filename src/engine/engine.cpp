@@ -352,13 +352,37 @@ void EngineImpl::read_outputs() {
   }
 }
 
+// Greedy rows take the argmax op, most drawn ones the op of the best logits; only what needs a whole row of
+// logits brings one to the host.
 void EngineImpl::read_tile(std::span<const Output> tile) {
-  const auto plain = [](const Output& o) { return !o.score && is_plain_argmax(o.choice->sampling); };
-  const auto wants_sum = [](const Output& o) { return o.score || o.choice->sampling.logprobs; };
-  int32_t best[kMaxLogitRows] = {};
+  int32_t likeliest[kMaxLogitRows] = {};
   double sums[kMaxLogitRows] = {};
-  if (std::ranges::any_of(tile, plain)) runner_->argmax(std::span(best).first(tile.size()));
-  if (std::ranges::any_of(tile, wants_sum)) runner_->log_sum_exp(std::span(sums).first(tile.size()));
+  uint32_t wanted[kMaxLogitRows] = {};  // of a row's best logits
+  uint32_t most = 0;
+  bool any_plain = false;
+  bool any_sum = false;
+  for (size_t i = 0; i < tile.size(); ++i) {
+    const Choice& choice = *tile[i].choice;
+    any_sum |= tile[i].score || choice.sampling.logprobs;
+    if (tile[i].score) continue;
+    const bool plain = is_plain_argmax(choice.sampling);
+    any_plain |= plain;
+    wanted[i] = plain ? 0 : top_k_wanted(choice.sampling, choice.tokens.size());
+    most = std::max(most, wanted[i]);
+  }
+  if (any_plain) runner_->argmax(std::span(likeliest).first(tile.size()));
+  if (any_sum) runner_->log_sum_exp(std::span(sums).first(tile.size()));
+  if (most > 0) runner_->top_k(tile.size(), most);
+  const auto drawn = [&](size_t i) {
+    const Choice& choice = *tile[i].choice;
+    if (wanted[i] > 0) {
+      const StepRunner::Best best = runner_->top_of(i);
+      std::optional<Draw> best_draw =
+          draw_from_top_k(choice.sampling, best.ids, best.values, choice.tokens, tile[i].position, sums[i]);
+      if (best_draw) return *std::move(best_draw);
+    }
+    return draw(choice.sampling, runner_->logits(i), choice.tokens, tile[i].position, sums[i]);
+  };
   for (size_t i = 0; i < tile.size(); ++i) {
     Choice& choice = *tile[i].choice;
     Event event;
@@ -369,16 +393,15 @@ void EngineImpl::read_tile(std::span<const Output> tile) {
     event.position = tile[i].position;
     if (tile[i].score) {
       event.draw.token = choice.tokens[tile[i].position];
-      event.draw.logprob =
-          static_cast<double>(runner_->logits(i)[static_cast<size_t>(event.draw.token)]) - sums[i];
+      event.draw.logprob = static_cast<double>(runner_->logit(i, event.draw.token)) - sums[i];
       choice.next_score = tile[i].position + 1;
       events_.push_back(std::move(event));
       continue;
     }
-    if (plain(tile[i])) {
-      event.draw.token = best[i];
+    if (is_plain_argmax(choice.sampling)) {
+      event.draw.token = likeliest[i];
     } else {
-      event.draw = draw(choice.sampling, runner_->logits(i), choice.tokens, tile[i].position, sums[i]);
+      event.draw = drawn(i);
     }
     take_token(choice, std::move(event));
   }

@@ -24,9 +24,10 @@ Result<StepRunner> StepRunner::create(Backend& backend, const Model& model, Memo
                                 "activations", "fewer rows a step (-b) would help"));
   HEADRACE_TRY(runner.inputs_,
                backend.allocate(ledger, MemoryUse::activations, rows * 3 * sizeof(uint32_t), "step inputs"));
-  HEADRACE_TRY(runner.answers_,
-               backend.allocate(ledger, MemoryUse::activations, outputs * (sizeof(double) + sizeof(int32_t)),
-                                "step outputs"));
+  HEADRACE_TRY(runner.answers_, backend.allocate(ledger, MemoryUse::activations,
+                                                 outputs * (sizeof(double) + sizeof(int32_t) +
+                                                            kMaxTopK * (sizeof(int32_t) + sizeof(float))),
+                                                 "step outputs"));
   float* floats = runner.activations_.as<float>();
   runner.hidden_ = {floats + runner.workspace_floats_, rows, info.d_model, info.d_model};
   runner.logits_ = {floats + runner.workspace_floats_ + hidden_floats, outputs, info.vocab_size,
@@ -76,6 +77,27 @@ void StepRunner::argmax(std::span<int32_t> tokens) {
 void StepRunner::log_sum_exp(std::span<double> sums) {
   Ops(*backend_, options_.activations).log_sum_exp(projected_.top(sums.size()), answers_.as<double>());
   backend_->download(sums.data(), answers_.data(), sums.size_bytes());
+}
+
+void StepRunner::top_k(size_t rows, uint32_t k) {
+  k_ = k;
+  best_ids_.resize(rows * k);
+  best_values_.resize(rows * k);
+  auto* ids = answers_.as<int32_t>(options_.max_outputs * (sizeof(double) + sizeof(int32_t)));
+  auto* values = reinterpret_cast<float*>(ids + options_.max_outputs * kMaxTopK);
+  Ops(*backend_, options_.activations).top_k(projected_.top(rows), k, ids, values);
+  backend_->download(best_ids_.data(), ids, rows * k * sizeof(int32_t));
+  backend_->download(best_values_.data(), values, rows * k * sizeof(float));
+}
+
+StepRunner::Best StepRunner::top_of(size_t index) const {
+  return {std::span(best_ids_).subspan(index * k_, k_), std::span(best_values_).subspan(index * k_, k_)};
+}
+
+float StepRunner::logit(size_t index, int32_t token) const {
+  float value = 0;
+  backend_->download(&value, projected_.row(index) + token, sizeof value);
+  return value;
 }
 
 std::span<float> StepRunner::logits(size_t index) {

@@ -34,6 +34,15 @@ class StepRunner {
   /// The likeliest token of each.
   void argmax(std::span<int32_t> tokens);
   void log_sum_exp(std::span<double> sums);
+  /// The k best of each of the first `rows`, best first (Backend::top_k); top_of() reads them.
+  void top_k(size_t rows, uint32_t k);
+  struct Best {
+    std::span<const int32_t> ids;
+    std::span<const float> values;
+  };
+  Best top_of(size_t index) const;
+  /// One logit of output `index`.
+  float logit(size_t index, int32_t token) const;
   /// All logits of output `index`, in host memory that lives until the next call; may be changed.
   std::span<float> logits(size_t index);
 
@@ -43,7 +52,7 @@ class StepRunner {
   StepRunnerOptions options_;
   DeviceBuffer activations_;  // workspace, then hidden, then logits
   DeviceBuffer inputs_;       // tokens, positions, output rows
-  DeviceBuffer answers_;      // log-sum-exp and argmax
+  DeviceBuffer answers_;      // log-sum-exp, argmax, the best
   size_t workspace_floats_ = 0;
   Mat hidden_;
   Mat logits_;
@@ -52,6 +61,9 @@ class StepRunner {
   std::vector<uint32_t> positions_;
   std::vector<uint32_t> output_rows_;
   std::vector<float> host_logits_;
+  uint32_t k_ = 0;
+  std::vector<int32_t> best_ids_;
+  std::vector<float> best_values_;
 };
 
 }  // namespace headrace

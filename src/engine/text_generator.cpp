@@ -3,8 +3,7 @@
 #include <chrono>
 #include <limits>
 
-#include "text/stop_strings.h"
-#include "text/stream_detokenizer.h"
+#include "engine/text_stream.h"
 
 namespace headrace {
 namespace {
@@ -15,20 +14,28 @@ double seconds_between(Clock::time_point begin, Clock::time_point end) {
   return std::chrono::duration<double>(end - begin).count();
 }
 
-std::vector<int32_t> end_tokens_of(const Tokenizer& tokenizer) {
-  std::vector<int32_t> tokens;
+}  // namespace
+
+EndTokens::EndTokens(const Tokenizer& tokenizer) {
   for (size_t id = 0; id < tokenizer.vocab_size(); ++id) {
-    if (tokenizer.is_end_of_generation(static_cast<int32_t>(id))) tokens.push_back(static_cast<int32_t>(id));
+    if (tokenizer.is_end_of_generation(static_cast<int32_t>(id))) tokens_.push_back(static_cast<int32_t>(id));
   }
-  return tokens;
 }
 
-}  // namespace
+void EndTokens::apply(Request& request, bool ignore) const {
+  if (!ignore) {
+    request.end_tokens = tokens_;
+    return;
+  }
+  for (const int32_t token : tokens_) {
+    request.sampling.logit_bias.emplace_back(token, -std::numeric_limits<float>::infinity());
+  }
+}
 
 Result<GenerateResult> generate(Engine& engine, const Tokenizer& tokenizer, std::vector<int32_t> prompt,
                                 const GenerateOptions& options,
                                 const std::function<void(std::string_view)>& on_text) {
-  HEADRACE_TRY(StopMatcher stops, StopMatcher::create(options.stops));
+  HEADRACE_TRY(TextStream stream, TextStream::create(tokenizer, options.stops));
   GenerateResult result;
   result.prompt_tokens = static_cast<uint32_t>(prompt.size());
   Request request;
@@ -36,18 +43,10 @@ Result<GenerateResult> generate(Engine& engine, const Tokenizer& tokenizer, std:
   request.sampling = options.sampling;
   request.max_new_tokens = static_cast<uint32_t>(
       options.max_new_tokens < 0 ? std::numeric_limits<uint32_t>::max() : options.max_new_tokens);
-  const std::vector<int32_t> ends = end_tokens_of(tokenizer);
-  if (!options.ignore_eos) {
-    request.end_tokens = ends;
-  } else {
-    for (const int32_t token : ends) {
-      request.sampling.logit_bias.emplace_back(token, -std::numeric_limits<float>::infinity());
-    }
-  }
+  EndTokens(tokenizer).apply(request, options.ignore_eos);
   const Clock::time_point begin = Clock::now();
   HEADRACE_TRY(const RequestId id, engine.submit(std::move(request)));
 
-  StreamDetokenizer detokenizer(tokenizer);
   Clock::time_point first_token = begin;
   std::vector<Event> events;
   while (!engine.idle()) {
@@ -62,20 +61,17 @@ Result<GenerateResult> generate(Engine& engine, const Tokenizer& tokenizer, std:
       result.tokens.push_back(event.draw.token);
       if (options.on_draw) options.on_draw(event.draw);
       if (event.finished == FinishReason::end_token) continue;
-      const std::string text = stops.push(detokenizer.push(event.draw.token));
+      const std::string text = stream.push(event.draw.token);
       if (!text.empty()) on_text(text);
-      if (stops.matched()) {
+      if (stream.stopped()) {
         result.stopped = true;
         engine.cancel(id);
       }
     }
   }
-  if (!result.stopped) {
-    std::string rest = stops.push(detokenizer.finish());
-    result.stopped = stops.matched().has_value();
-    if (!result.stopped) rest += stops.finish();
-    if (!rest.empty()) on_text(rest);
-  }
+  const std::string rest = stream.finish();
+  result.stopped = stream.stopped();
+  if (!rest.empty()) on_text(rest);
   const Clock::time_point end = Clock::now();
   if (result.tokens.empty()) first_token = end;
   result.prefill_seconds = seconds_between(begin, first_token);

@@ -12,6 +12,17 @@
 
 namespace headrace {
 
+/// The tokens that end an answer.
+class EndTokens {
+ public:
+  explicit EndTokens(const Tokenizer& tokenizer);
+  /// Ends the answers of `request` at them or, with `ignore`, forbids them.
+  void apply(Request& request, bool ignore) const;
+
+ private:
+  std::vector<int32_t> tokens_;
+};
+
 struct GenerateOptions {
   int64_t max_new_tokens = -1;  // -1: until the context is full
   SamplingParams sampling;

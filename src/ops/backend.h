@@ -39,6 +39,9 @@ struct ScratchNeeds {
   uint32_t max_d_head = 0;
 };
 
+/// The most entries of a row that top_k() gives.
+inline constexpr uint32_t kMaxTopK = 256;
+
 class Backend;
 
 /// Device memory with an owner: charged to a ledger, freed on destruction. 64-byte aligned.
@@ -125,6 +128,10 @@ class Backend {
   /// out[r] = index of the largest logit, the lowest index among equals (device memory). NaNs are passed
   /// over.
   virtual void argmax(ConstMat logits, int32_t* out) = 0;
+  /// The k largest entries of each row with their indices, best first, the lower index first among equals:
+  /// ids and values [rows, k] (device memory), 1 <= k <= kMaxTopK. NaN and -infinity are passed over; where
+  /// fewer than k are left, the rest has id -1 and value -infinity.
+  virtual void top_k(ConstMat logits, uint32_t k, int32_t* ids, float* values) = 0;
 
  protected:
   friend class DeviceBuffer;

@@ -91,4 +91,11 @@ void Ops::argmax(ConstMat logits, int32_t* out) const {
   backend_.argmax(logits, out);
 }
 
+void Ops::top_k(ConstMat logits, uint32_t k, int32_t* ids, float* values) const {
+  if (k < 1 || k > kMaxTopK) {
+    panic(fmt::format("top_k: k: expected 1 to {}, found {}", kMaxTopK, k), __FILE__, __LINE__);
+  }
+  backend_.top_k(logits, k, ids, values);
+}
+
 }  // namespace headrace

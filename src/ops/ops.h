@@ -26,6 +26,7 @@ class Ops {
   void gather_rows(ConstMat x, const uint32_t* rows, Mat y) const;
   void log_sum_exp(ConstMat logits, double* out) const;
   void argmax(ConstMat logits, int32_t* out) const;
+  void top_k(ConstMat logits, uint32_t k, int32_t* ids, float* values) const;
 
  private:
   Backend& backend_;

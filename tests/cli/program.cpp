@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,12 +35,6 @@ class TestFolder {
   std::filesystem::path path_;
 };
 
-std::string content_of(const std::filesystem::path& path) {
-  std::ostringstream text;
-  text << std::ifstream(path, std::ios::binary).rdbuf();
-  return text.str();
-}
-
 int gone_reader() {
   int ends[2];
   HEADRACE_CHECK(::pipe(ends) == 0);
@@ -54,7 +49,8 @@ int open_output(const std::filesystem::path& path) {
 }
 
 [[noreturn]] void become(const std::vector<std::string>& arguments,
-                         const std::vector<std::string>& environment, int in, int out, int err) {
+                         const std::vector<std::string>& environment, const Surroundings& surroundings,
+                         int in, int out, int err) {
   std::vector<char*> argv;
   std::string program = HEADRACE_PROGRAM;
   std::vector<std::string> copies = arguments;
@@ -68,11 +64,21 @@ int open_output(const std::filesystem::path& path) {
   ::dup2(in, STDIN_FILENO);
   ::dup2(out, STDOUT_FILENO);
   ::dup2(err, STDERR_FILENO);
+  if (surroundings.file_bytes) {
+    const rlimit limit = {*surroundings.file_bytes, *surroundings.file_bytes};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
   ::execve(program.c_str(), argv.data(), envp.data());
   ::_exit(127);
 }
 
 }  // namespace
+
+std::string content_of(const std::filesystem::path& path) {
+  std::ostringstream text;
+  text << std::ifstream(path, std::ios::binary).rdbuf();
+  return text.str();
+}
 
 const std::filesystem::path& test_folder() {
   static const TestFolder folder;
@@ -110,14 +116,14 @@ Outcome headrace(const std::vector<std::string>& arguments, const Surroundings& 
 
   const pid_t child = ::fork();
   HEADRACE_CHECK(child >= 0);
-  if (child == 0) become(arguments, environment, in, out, err);
+  if (child == 0) become(arguments, environment, surroundings, in, out, err);
   for (const int fd : {in, out, err}) ::close(fd);
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   bool interrupted = !surroundings.interrupt_when;
   int status = 0;
   while (::waitpid(child, &status, WNOHANG) == 0) {
     if (!interrupted && surroundings.interrupt_when(content_of(out_path), content_of(err_path))) {
-      ::kill(child, SIGINT);
+      ::kill(child, surroundings.signal);
       interrupted = true;
     }
     if (std::chrono::steady_clock::now() > deadline) ::kill(child, SIGKILL);

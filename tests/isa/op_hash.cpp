@@ -78,6 +78,12 @@ void rows(Device& device, Suite& suite) {
   int32_t* best = device.make<int32_t>(kRows);
   ops.argmax(other, best);
   suite.add("argmax", device.download(best, kRows));
+  constexpr uint32_t kBest = 40;
+  int32_t* ids = device.make<int32_t>(kRows * kBest);
+  float* logits = device.make<float>(kRows * kBest);
+  ops.top_k(other, kBest, ids, logits);
+  suite.add("top_k", device.download(ids, kRows * kBest));
+  suite.add("top_k, values", device.download(logits, kRows * kBest));
 }
 
 void ropes(Device& device, Suite& suite) {

@@ -216,6 +216,12 @@ class CpuBackend final : public Backend {
     });
   }
 
+  void top_k(ConstMat logits, uint32_t k, int32_t* ids, float* values) override {
+    for_rows(logits.rows, logits.cols, [&](size_t r) {
+      kernels_.top_k_row(logits.row(r), logits.cols, k, ids + r * k, values + r * k);
+    });
+  }
+
  protected:
   // Anonymous maps are zero, page-aligned, and take memory only when touched; large ones ask for huge pages.
   std::byte* allocate_bytes(size_t bytes) override {

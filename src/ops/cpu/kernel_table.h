@@ -96,6 +96,8 @@ struct KernelTable {
   float (*max_row)(const float* x, size_t n);
   /// sum(exp(x[i] - largest)), blocks of 1024 added in double.
   double (*sum_exp_row)(const float* x, size_t n, float largest);
+  /// As Backend::top_k, of one row: ids and values have room for k.
+  void (*top_k_row)(const float* x, size_t n, size_t k, int32_t* ids, float* values);
 };
 
 /// Null where the tier is not built.

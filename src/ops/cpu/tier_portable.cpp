@@ -14,6 +14,7 @@
 #include "ops/cpu/kernels/linear_float.h"
 #include "ops/cpu/kernels/linear_quantised.h"
 #include "ops/cpu/kernels/rows.h"
+#include "ops/cpu/kernels/top_k.h"
 
 #include "ops/cpu/kernels/decode_panel.h"
 

@@ -141,6 +141,12 @@ class FakeDevice final : public Backend {
     const ArenaOpening opening = open("argmax", {matrix("logits", logits), array("out", out, logits.rows)});
     reference_->argmax(logits, out);
   }
+  void top_k(ConstMat logits, uint32_t k, int32_t* ids, float* values) override {
+    const size_t count = logits.rows * k;
+    const ArenaOpening opening =
+        open("top_k", {matrix("logits", logits), array("ids", ids, count), array("values", values, count)});
+    reference_->top_k(logits, k, ids, values);
+  }
 
  protected:
   std::byte* allocate_bytes(size_t bytes) override { return arena_.allocate(bytes); }

@@ -138,6 +138,9 @@ class ReferenceBackend final : public Backend {
       out[r] = static_cast<int32_t>(best < logits.cols ? best : 0);  // all NaN: 0
     }
   }
+  void top_k(ConstMat logits, uint32_t k, int32_t* ids, float* values) override {
+    reference::top_k(logits, k, ids, values);
+  }
 
  protected:
   std::byte* allocate_bytes(size_t bytes) override {

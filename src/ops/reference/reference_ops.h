@@ -11,6 +11,7 @@ void rms_norm(ConstMat x, ConstVec gain, float eps, Mat y);
 /// The largest value that is not NaN, or -infinity.
 float largest_of(const float* x, size_t n);
 void log_sum_exp(ConstMat logits, double* out);
+void top_k(ConstMat logits, uint32_t k, int32_t* ids, float* values);
 void rope_angles(const uint32_t* positions, ConstVec frequencies, Mat angles);
 /// Turns one head in place; `angles` holds n cosines, then n sines.
 void rope_head(RopeStyle style, const float* angles, size_t n, float* x);

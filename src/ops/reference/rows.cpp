@@ -67,6 +67,24 @@ void log_sum_exp(ConstMat logits, double* out) {
   }
 }
 
+void top_k(ConstMat logits, uint32_t k, int32_t* ids, float* values) {
+  constexpr float kNone = -std::numeric_limits<float>::infinity();
+  for (size_t r = 0; r < logits.rows; ++r) {
+    const float* row = logits.row(r);
+    std::vector<int32_t> order;
+    for (size_t i = 0; i < logits.cols; ++i) {
+      if (row[i] > kNone) order.push_back(static_cast<int32_t>(i));
+    }
+    // Stable: equals stay in order of their ids.
+    std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return row[a] > row[b]; });
+    order.resize(k, -1);
+    for (size_t i = 0; i < k; ++i) {
+      ids[r * k + i] = order[i];
+      values[r * k + i] = order[i] < 0 ? kNone : row[order[i]];
+    }
+  }
+}
+
 void rope_angles(const uint32_t* positions, ConstVec frequencies, Mat angles) {
   const size_t n = frequencies.size;
   for (size_t r = 0; r < angles.rows; ++r) {

@@ -20,6 +20,7 @@ static constexpr KernelTable kTable = {
     .reduce = reduce,
     .max_row = max_row,
     .sum_exp_row = sum_exp_row,
+    .top_k_row = top_k_row,
 };
 
 }  // namespace headrace::cpu::HEADRACE_TIER

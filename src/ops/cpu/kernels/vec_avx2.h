@@ -59,6 +59,11 @@ static inline __m256 zero_where_less_half(__m256 x, __m256 bound, __m256 value) 
 static inline V16 zero_where_less(V16 x, V16 bound, V16 value) {
   return {zero_where_less_half(x.lo, bound.lo, value.lo), zero_where_less_half(x.hi, bound.hi, value.hi)};
 }
+static inline uint32_t greater_bits(V16 a, V16 b) {
+  const int lo = _mm256_movemask_ps(_mm256_cmp_ps(a.lo, b.lo, _CMP_GT_OQ));
+  const int hi = _mm256_movemask_ps(_mm256_cmp_ps(a.hi, b.hi, _CMP_GT_OQ));
+  return static_cast<uint32_t>(lo | hi << 8);
+}
 static inline __m256 keep_bits_half(__m256 a, uint32_t bits, __m256 otherwise) {
   const __m256i lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
   const __m256i kept =

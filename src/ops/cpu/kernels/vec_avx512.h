@@ -52,6 +52,9 @@ static inline V16 zero_where_less(V16 x, V16 bound, V16 value) {
   const __mmask16 less = _mm512_cmp_ps_mask(x.v, bound.v, _CMP_LT_OQ);
   return {_mm512_maskz_mov_ps(static_cast<__mmask16>(~less), value.v)};
 }
+static inline uint32_t greater_bits(V16 a, V16 b) {
+  return _mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ);
+}
 static inline V16 keep_bits(V16 a, uint32_t bits, float otherwise) {
   return {_mm512_mask_mov_ps(_mm512_set1_ps(otherwise), static_cast<__mmask16>(bits), a.v)};
 }

@@ -66,6 +66,12 @@ static inline V16 min(V16 a, V16 b) {
 static inline V16 zero_where_less(V16 x, V16 bound, V16 value) {
   return lanes([&](int i) { return x.v[i] < bound.v[i] ? 0.0F : value.v[i]; });
 }
+// Bit i is set where lane i of `a` is the greater; never where either is NaN.
+static inline uint32_t greater_bits(V16 a, V16 b) {
+  uint32_t bits = 0;
+  for (int i = 0; i < 16; ++i) bits |= static_cast<uint32_t>(a.v[i] > b.v[i]) << i;
+  return bits;
+}
 // Lane i of `a` where bit i is set, `otherwise` elsewhere.
 static inline V16 keep_bits(V16 a, uint32_t bits, float otherwise) {
   return lanes([&](int i) { return (bits >> i & 1) != 0 ? a.v[i] : otherwise; });
