@@ -104,6 +104,7 @@ int run_command_line(int argc, const char* const* argv) {
   register_batch(app, action);
   register_info(app, action);
   register_perplexity(app, action);
+  register_verify(app, action);
   register_pull(app, action);
   register_doctor(app, action);
   register_tokenize(app, action);

@@ -85,6 +85,22 @@ void add_prompt_flags(CLI::App& app, TextFlags& flags) {
   add_file_flag(app, flags);
 }
 
+void add_arithmetic_flags(CLI::App& app, EngineFlags& flags) {
+  add_cache_type(app, "--cache-type-k", flags.key_type, "keys (also -ctk)");
+  add_cache_type(app, "--cache-type-v", flags.value_type, "values (also -ctv)");
+  add_numerics(app, flags);
+}
+
+void add_memory_flag(CLI::App& app, EngineFlags& flags) {
+  app.add_option_function<std::string>(
+         "--memory", [&flags](const std::string& text) { flags.memory = parse_bytes(text).value_or(0); },
+         "Take at most so many bytes, say 512M or 4G [what is available]")
+      ->check([](const std::string& text) {
+        return parse_bytes(text) ? std::string() : "expected a size such as 512M or 4G, found '" + text + "'";
+      })
+      ->type_name("BYTES");
+}
+
 void add_engine_flags(CLI::App& app, EngineFlags& flags) {
   begin_group(app, kEngineGroup);
   add_number(app, "--ctx-size,-c", flags.context, 0U, std::numeric_limits<uint32_t>::max(),
@@ -95,16 +111,8 @@ void add_engine_flags(CLI::App& app, EngineFlags& flags) {
              "Threads for prompts (also -tb); 0: as --threads [0]", "0 to 1024");
   add_number(app, "--batch-size,-b", flags.batch_rows, 1U, kMaxBatchRows,
              "Prompt tokens computed at once [512]", "1 to 65536");
-  add_cache_type(app, "--cache-type-k", flags.key_type, "keys (also -ctk)");
-  add_cache_type(app, "--cache-type-v", flags.value_type, "values (also -ctv)");
-  add_numerics(app, flags);
-  app.add_option_function<std::string>(
-         "--memory", [&flags](const std::string& text) { flags.memory = parse_bytes(text).value_or(0); },
-         "Take at most so many bytes, say 512M or 4G [what is available]")
-      ->check([](const std::string& text) {
-        return parse_bytes(text) ? std::string() : "expected a size such as 512M or 4G, found '" + text + "'";
-      })
-      ->type_name("BYTES");
+  add_arithmetic_flags(app, flags);
+  add_memory_flag(app, flags);
   app.add_flag("--no-warmup", flags.no_warmup, "Skip the dummy step before the clock starts");
 }
 

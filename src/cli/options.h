@@ -80,6 +80,9 @@ struct EngineFlags {
   uint64_t kv_tokens = 0;  // as EngineOptions
 };
 void add_engine_flags(CLI::App& app, EngineFlags& flags);
+/// Of those, the ones that change the bits of results on purpose: cache types and numerics.
+void add_arithmetic_flags(CLI::App& app, EngineFlags& flags);
+void add_memory_flag(CLI::App& app, EngineFlags& flags);
 
 struct SamplingFlags {
   SamplingParams params;

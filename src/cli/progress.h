@@ -10,7 +10,7 @@ namespace headrace::cli {
 
 class Progress {
  public:
-  enum class Unit { bytes, blocks, tokens, requests };
+  enum class Unit { bytes, blocks, tokens, requests, trials };
 
   /// Nothing is shown in the first `silent_for`: short work needs no progress.
   Progress(std::string label, Unit unit, bool quiet, std::chrono::milliseconds silent_for = {});

@@ -23,6 +23,10 @@ std::string_view name_of(Errc code) {
       return "network";
     case Errc::cancelled:
       return "cancelled";
+    case Errc::mismatch:
+      return "mismatch";
+    case Errc::incomplete:
+      return "incomplete";
   }
   return "unknown";
 }

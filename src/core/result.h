@@ -22,6 +22,8 @@ enum class Errc {
   out_of_budget,  // memory or context would not suffice
   network,        // a download failed
   cancelled,      // the user or a deadline stopped it
+  mismatch,       // results that must have the same bits differ
+  incomplete,     // a check ended without having shown all that it should
 };
 
 std::string_view name_of(Errc code);
