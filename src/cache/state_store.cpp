@@ -174,6 +174,7 @@ Prospect StateStore::prospect(uint64_t salt, std::span<const int32_t> tokens) co
   const PrefixMatch match = forest_.match(salt, tokens);
   Prospect prospect;
   prospect.cached = match.tokens(options_.format.page_tokens);
+  prospect.limit = match.limit;
   const auto count = [&](NodeId node, size_t g) {
     const bool alone = forest_.pool(g).references(forest_.node(node).pages[g].page) == 1;
     ++(alone ? prospect.taken : prospect.shared)[g];

@@ -32,6 +32,7 @@ using SequenceId = uint32_t;
 /// What opening a sequence would bring and cost.
 struct Prospect {
   uint32_t cached = 0;
+  ReuseLimit limit = ReuseLimit::different;
   PageCounts taken = {};   // pages that would no longer be available
   PageCounts shared = {};  // pages that other sequences hold already
 };

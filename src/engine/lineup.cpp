@@ -88,8 +88,9 @@ void Lineup::view_waiting(const StepLimits& limits, uint32_t page_tokens) {
     WaitingView view = {.place = place,
                         .priority = choice->asked->priority,
                         .known = static_cast<uint32_t>(choice->tokens.size())};
+    Prospect prospect;
     if (limits.prefix_cache) {
-      const Prospect prospect =
+      prospect =
           store_.prospect(choice->asked->cache_salt, std::span(choice->tokens).first(choice->reusable()));
       view.cached = prospect.cached;
       view.taken = prospect.taken;
@@ -102,7 +103,7 @@ void Lineup::view_waiting(const StepLimits& limits, uint32_t page_tokens) {
       }
     }
     waiting_views_.push_back(view);
-    viewed_.push_back(choice.get());
+    viewed_.push_back({choice.get(), prospect});
     ++candidates;
   }
 }
@@ -140,13 +141,16 @@ Snapshot Lineup::snapshot(const StepLimits& limits, uint32_t page_tokens) {
 
 // --- the plan ---------------------------------------------------------------------------------------------
 
-void Lineup::admit(Choice& choice, const StepLimits& limits, uint64_t step) {
-  const uint32_t reusable = limits.prefix_cache ? choice.reusable() : 0;
+// Takes no more from the cache than the plan knew of: once others were admitted, and old pages given up for
+// them, another candidate may come out a little longer.
+void Lineup::admit(Choice& choice, const Prospect& prospect, const StepLimits& limits, uint64_t step) {
   Reuse reuse;
-  choice.sequence = store_.open(choice.asked->cache_salt, std::span(choice.tokens).first(reusable), &reuse);
+  choice.sequence =
+      store_.open(choice.asked->cache_salt, std::span(choice.tokens).first(prospect.cached), &reuse);
+  if (reuse.tokens == prospect.cached) reuse.limit = prospect.limit;
   if (!limits.prefix_cache) reuse.limit = ReuseLimit::off;
-  if (reuse.limit == ReuseLimit::whole && reusable + 1 < choice.tokens.size())
-    reuse.limit = ReuseLimit::outputs;
+  const bool all = reuse.limit == ReuseLimit::whole && reuse.tokens + 1 == choice.tokens.size();
+  if (reuse.limit == ReuseLimit::whole && !all) reuse.limit = ReuseLimit::outputs;
   if (!choice.admitted) {
     choice.admitted = true;
     choice.report.reuse = reuse;
@@ -181,8 +185,8 @@ void Lineup::apply(const StepPlan& plan, const StepLimits& limits, uint64_t step
   }
   std::erase(running_, nullptr);
   for (const StepChunk& chunk : plan.admit) {
-    Choice& choice = *viewed_[chunk.index];
-    admit(choice, limits, step);
+    Choice& choice = *viewed_[chunk.index].choice;
+    admit(choice, viewed_[chunk.index].prospect, limits, step);
     auto entry = waiting_.extract(choice.place);
     chunks.push_back({static_cast<uint32_t>(running_.size()), chunk.count});
     running_.push_back(std::move(entry.mapped()));

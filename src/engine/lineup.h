@@ -54,14 +54,18 @@ class Lineup {
   bool somebody_could_enter(const StepLimits& limits) const;
   void view_waiting(const StepLimits& limits, uint32_t page_tokens);
   bool parked(Choice& choice, uint32_t cached, uint32_t page_tokens) const;
-  void admit(Choice& choice, const StepLimits& limits, uint64_t step);
+  void admit(Choice& choice, const Prospect& prospect, const StepLimits& limits, uint64_t step);
 
   StateStore& store_;
   std::vector<std::unique_ptr<Choice>> running_;
   std::map<Place, std::unique_ptr<Choice>> waiting_;
   std::vector<RunningView> running_views_;
   std::vector<WaitingView> waiting_views_;
-  std::vector<Choice*> viewed_;  // of waiting_views_
+  struct Viewed {
+    Choice* choice = nullptr;
+    Prospect prospect;
+  };
+  std::vector<Viewed> viewed_;  // of waiting_views_
   uint64_t preemptions_ = 0;
   uint64_t reused_tokens_ = 0;
 };
