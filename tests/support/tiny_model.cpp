@@ -190,7 +190,7 @@ GgufWriter tiny_gemma3(const TinyModelOptions& options) {
   GgufWriter file;
   add_sizes(file, shape, options.context_length);
   file.add("gemma3.rope.freq_base", 1000000.0F)
-      .add("gemma3.attention.sliding_window", kTinyGemma3Window)
+      .add("gemma3.attention.sliding_window", options.window)
       .add("gemma3.attention.sliding_window_pattern", uint32_t{2});
   add_sentencepiece_tokenizer(file);
 
