@@ -74,7 +74,7 @@ Probe make_probe(const ExactnessOptions& options, const ModelShape& shape, const
   sampling = random_sampling(random, probe.sampling_kind);
   sampling.choice = random.below(4);
   // Most likely tokens alone take a way of their own past the log-probabilities.
-  sampling.logprobs = probe.sampling_kind != 0 || !random.one_in(3);
+  sampling.logprobs = !random.one_in(3);
   if (sampling.logprobs) sampling.n_top_logprobs = random.below(6);
   if (n >= 2 && index % 5 == 4) {
     probe.request.score_from = std::max(1U, n - random.between(1, std::min(n - 1, 64U)));
