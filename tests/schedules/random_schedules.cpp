@@ -18,10 +18,9 @@ namespace headrace {
 namespace {
 
 constexpr uint32_t kContext = 96;
+constexpr uint32_t kLongContext = 400;
 constexpr uint32_t kPageTokens = 16;
 constexpr uint32_t kSequences = 6;
-// Three contexts: with six sequences of up to six pages, pages run out often.
-constexpr uint64_t kCacheTokens = 3 * kContext;
 // No schedule needs more steps: each step either computes a row or preempts, and all rows of all requests
 // would have to be computed several times over.
 constexpr uint64_t kMostSteps = 4000;
@@ -87,14 +86,17 @@ std::vector<Request> random_requests(uint64_t seed, uint32_t vocab) {
 
 class World {
  public:
-  World(const std::string& model, std::string name)
-      : bytes_(model), file_(GgufFile::parse(std::move(name), testing::as_bytes(bytes_)).value()) {
+  World(const std::string& model, std::string name, uint32_t sequences, uint32_t context)
+      : sequences_(sequences),
+        context_(context),
+        bytes_(model),
+        file_(GgufFile::parse(std::move(name), testing::as_bytes(bytes_)).value()) {
     auto backend = make_cpu_backend(cpu::choose_tier("").value(), 1);
     auto loaded = load_model(file_, *backend, ledger_).value();
     engine_ = Engine::create(std::move(backend), std::move(loaded), ledger_,
-                             {.context = kContext,
-                              .sequences = kSequences,
-                              .kv_tokens = kCacheTokens,
+                             {.context = context,
+                              .sequences = sequences,
+                              .kv_tokens = cache_tokens(),
                               .batch_rows = 64,
                               .page_tokens = kPageTokens,
                               .clock_ms = [this] { return now_ms_; }})
@@ -130,6 +132,11 @@ class World {
   void act(Random& random);
   void step(uint64_t number, Totals& totals);
 
+  // Three contexts: with six sequences of up to six pages, pages run out often.
+  uint64_t cache_tokens() const { return 3 * context_; }
+
+  uint32_t sequences_;
+  uint32_t context_;
   int64_t now_ms_ = 0;
   std::string bytes_;
   MemoryLedger ledger_{uint64_t{1} << 30};
@@ -165,8 +172,9 @@ void World::act(Random& random) {
     StepLimits limits;
     limits.rows = 1 + random.below(64);
     limits.chunk = random.chance(50) ? 0 : 1 + random.below(20);
-    limits.sequences = 1 + random.below(kSequences);
-    limits.kv_tokens = random.chance(50) ? 0 : kContext + random.below(kCacheTokens - kContext);
+    limits.sequences = 1 + random.below(sequences_);
+    limits.kv_tokens =
+        random.chance(50) ? 0 : context_ + random.below(static_cast<uint32_t>(cache_tokens()) - context_);
     limits.prefix_cache = !random.chance(10);
     engine_->set_limits(limits);
   }
@@ -234,10 +242,13 @@ int run(int argc, char** argv) {
     return 2;
   }
   const testing::TinyModelOptions options = {.type = DType::F32, .seed = 3, .width = 16};
-  World worlds[] = {{testing::tiny_llama(options).bytes(), "llama"},
-                    {testing::tiny_gemma3(options).bytes(), "gemma3"}};
+  const testing::TinyModelOptions windowed = {.type = DType::F32, .seed = 3, .width = 16, .window = 24};
+  // The last has long contexts, so that its window's group has fewer pages than the other and evicts its own.
+  World worlds[] = {{testing::tiny_llama(options).bytes(), "llama", kSequences, kContext},
+                    {testing::tiny_gemma3(options).bytes(), "gemma3", kSequences, kContext},
+                    {testing::tiny_gemma3(windowed).bytes(), "gemma3 long", 3, kLongContext}};
   Totals totals;
-  for (uint64_t i = 0; i < count; ++i) worlds[i % 2].run(i, seed, totals);
+  for (uint64_t i = 0; i < count; ++i) worlds[i % 3].run(i, seed, totals);
   fmt::print(
       "{} schedules, {} requests, {} tokens: 0 imbalances, 0 leaks, 0 starved (most steps of one: {})\n",
       totals.schedules, totals.requests, totals.tokens, totals.most_steps);
