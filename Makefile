@@ -5,10 +5,11 @@ PRESET ?= release
 JOBS   ?= $(shell nproc)
 BUILD  := build/$(PRESET)
 FUZZ_SECONDS ?= 600
+SCHEDULES ?= 1000000
 PROMPT ?= Explain in one paragraph how rivers form.
 
 .DEFAULT_GOAL := help
-.PHONY: help deps configure build run test test-long fuzz bench format format-check tidy install clean
+.PHONY: help deps configure build run test test-long fuzz schedules planted bench format format-check tidy install clean
 
 help:            ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -31,10 +32,19 @@ test: configure  ## build everything and run the fast tests
 	@tools/check-structure
 	@ctest --test-dir $(BUILD) -j $(JOBS) -L fast --output-on-failure --no-tests=error
 
-test-long:       ## the tests again under each sanitizer, and the fuzzers
+test-long:       ## the tests again under each sanitizer, the fuzzers, random schedules, planted bugs
 	@$(MAKE) test PRESET=asan
 	@$(MAKE) test PRESET=tsan
 	@$(MAKE) fuzz
+	@$(MAKE) schedules
+	@$(MAKE) planted
+
+schedules: configure ## SCHEDULES random schedules of requests, the books checked after every step
+	@cmake --build $(BUILD) -j $(JOBS) --target random_schedules
+	@tests/schedules/run $(BUILD)/tests/random_schedules $(SCHEDULES) $(JOBS)
+
+planted: deps    ## headrace verify must find each bug of tests/verify/planted
+	@tests/verify/planted_bugs.sh
 
 fuzz:            ## FUZZ_SECONDS of every fuzzer, two at a time; findings in build/fuzz/findings
 	@tools/install-deps --fuzz
