@@ -13,7 +13,7 @@
 #include "cli/verify_report.h"
 #include "core/log.h"
 #include "core/system_memory.h"
-#include "engine/exactness.h"
+#include "exactness/exactness.h"
 #include "ops/cpu/cpu_backend.h"
 #include "text/tokenizer_file.h"
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "cli/output.h"
-#include "engine/exactness.h"
+#include "exactness/exactness.h"
 
 namespace headrace::cli {
 

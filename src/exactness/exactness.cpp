@@ -1,13 +1,13 @@
-#include "engine/exactness.h"
+#include "exactness/exactness.h"
 
 #include <algorithm>
 #include <map>
 #include <utility>
 
-#include "engine/exactness_probe.h"
-#include "engine/exactness_run.h"
-#include "engine/exactness_tally.h"
-#include "engine/exactness_trial.h"
+#include "exactness/probe.h"
+#include "exactness/run.h"
+#include "exactness/tally.h"
+#include "exactness/trial.h"
 
 namespace headrace {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/exactness_probe.h"
+#include "exactness/probe.h"
 
 namespace headrace::exactness {
 

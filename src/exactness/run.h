@@ -6,8 +6,8 @@
 #include <optional>
 #include <span>
 
-#include "engine/exactness_probe.h"
-#include "engine/exactness_trial.h"
+#include "exactness/probe.h"
+#include "exactness/trial.h"
 
 namespace headrace::exactness {
 

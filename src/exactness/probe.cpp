@@ -1,4 +1,4 @@
-#include "engine/exactness_probe.h"
+#include "exactness/probe.h"
 
 #include <algorithm>
 #include <bit>

@@ -1,4 +1,4 @@
-#include "engine/exactness.h"
+#include "exactness/exactness.h"
 
 #include <gtest/gtest.h>
 
@@ -8,9 +8,9 @@
 #include <map>
 #include <set>
 
-#include "engine/exactness_probe.h"
-#include "engine/exactness_tally.h"
-#include "engine/exactness_trial.h"
+#include "exactness/probe.h"
+#include "exactness/tally.h"
+#include "exactness/trial.h"
 #include "ops/cpu/cpu_backend.h"
 #include "tiny_model.h"
 

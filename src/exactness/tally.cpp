@@ -1,4 +1,4 @@
-#include "engine/exactness_tally.h"
+#include "exactness/tally.h"
 
 #include <algorithm>
 #include <initializer_list>

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <ostream>
 
-#include "engine/exactness.h"
-#include "engine/testing/toy_engine.h"
+#include "exactness/exactness.h"
+#include "exactness/testing/toy_engine.h"
 
 namespace headrace {
 namespace {

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "engine/engine.h"
-#include "engine/exactness.h"
-#include "engine/exactness_random.h"
+#include "exactness/exactness.h"
+#include "exactness/random.h"
 
 namespace headrace::exactness {
 

@@ -1,10 +1,10 @@
-#include "engine/testing/toy_engine.h"
+#include "exactness/testing/toy_engine.h"
 
 #include <algorithm>
 #include <array>
 #include <limits>
 
-#include "engine/exactness_random.h"
+#include "exactness/random.h"
 
 namespace headrace::testing {
 namespace {

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "engine/exactness_probe.h"
-#include "engine/exactness_run.h"
-#include "engine/exactness_trial.h"
+#include "exactness/probe.h"
+#include "exactness/run.h"
+#include "exactness/trial.h"
 
 namespace headrace::exactness {
 

@@ -1,8 +1,8 @@
 // Requests of exactness.h alone: the answers that trials are compared with, and the window's edge.
 #include <algorithm>
 
-#include "engine/exactness_requests.h"
-#include "engine/exactness_run.h"
+#include "exactness/requests.h"
+#include "exactness/run.h"
 
 namespace headrace::exactness {
 namespace {

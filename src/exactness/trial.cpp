@@ -1,4 +1,4 @@
-#include "engine/exactness_trial.h"
+#include "exactness/trial.h"
 
 #include <algorithm>
 #include <array>

@@ -1,10 +1,10 @@
-#include "engine/exactness_run.h"
+#include "exactness/run.h"
 
 #include <algorithm>
 #include <map>
 
-#include "engine/exactness_requests.h"
-#include "engine/exactness_tally.h"
+#include "exactness/requests.h"
+#include "exactness/tally.h"
 
 namespace headrace::exactness {
 namespace {
