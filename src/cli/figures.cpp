@@ -46,22 +46,7 @@ Json timings_json(const OpenModel& model, const GenerateResult& result) {
 }
 
 std::string finish_text(const GenerateResult& result) {
-  if (result.stopped) return "stop_string";
-  switch (result.finished) {
-    case FinishReason::end_token:
-      return "end_token";
-    case FinishReason::length:
-      return "length";
-    case FinishReason::context:
-      return "context";
-    case FinishReason::cancelled:
-      return "cancelled";
-    case FinishReason::expired:
-      return "expired";
-    case FinishReason::none:
-      break;
-  }
-  return "none";
+  return result.stopped ? "stop_string" : std::string(name_of(result.finished));
 }
 
 }  // namespace headrace::cli
