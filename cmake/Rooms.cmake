@@ -15,6 +15,7 @@ if(HEADRACE_SANITIZE)
   target_compile_options(headrace_flags INTERFACE
     -fsanitize=${HEADRACE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(headrace_flags INTERFACE -fsanitize=${HEADRACE_SANITIZE})
+  target_compile_definitions(headrace_flags INTERFACE HEADRACE_SANITIZED)
 endif()
 
 # headrace_room(NAME SOURCES ... DEPENDS rooms... LIBRARIES public-libs... PRIVATE_LIBRARIES libs...)

@@ -12,10 +12,12 @@
 #include <sstream>
 #include <thread>
 
+#include "sanitized.h"
+
 namespace headrace::testing {
 namespace {
 
-constexpr std::chrono::seconds kPatience{60};
+constexpr std::chrono::seconds kPatience{kSanitized ? 300 : 60};
 constexpr std::chrono::milliseconds kLook{2};
 
 class TestFolder {

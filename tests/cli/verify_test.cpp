@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "program.h"
+#include "sanitized.h"
 
 namespace headrace::testing {
 namespace {
@@ -25,12 +26,13 @@ Json verify(const std::string& model, std::vector<std::string> extra, int exit_c
 
 TEST(Verify, TinyModelsOfBothFamiliesPassAndEverythingIsCovered) {
   for (const std::string& model : {llama_file(), gemma3_file()}) {
-    const Json json = verify(model, {"--trials", "200", "-f", file_with("text", some_text())});
-    EXPECT_EQ(json["trials"], 200);
+    const Json json =
+        verify(model, {"--trials", std::to_string(kExactnessTrials), "-f", file_with("text", some_text())});
+    EXPECT_EQ(json["trials"], kExactnessTrials);
     EXPECT_EQ(json["different"], 0);
     EXPECT_EQ(json["differences"], Json::array());
     EXPECT_EQ(json["uncovered"], Json::array());
-    EXPECT_GT(json["hidden_states_compared"], 10000);
+    EXPECT_GT(json["hidden_states_compared"], kExactnessTrials * 50);
     EXPECT_EQ(json["histograms"].size(), 8U);
     const bool windowed = model == gemma3_file();
     EXPECT_EQ(json["pairs"].size(), windowed ? 10U : 6U);
