@@ -291,9 +291,9 @@ std::string first_of(const ExactnessReport& report) {
 TEST(Exactness, ATinyModelOfEachFamilyKeepsThePromise) {
   for (const std::string& model : {tiny_llama({.type = DType::Q8_0, .seed = 5}).bytes(),
                                    tiny_gemma3({.type = DType::Q8_0, .seed = 5}).bytes()}) {
-    const ExactnessReport report = check({.trials = kExactnessTrials}, {model});
+    const ExactnessReport report = check({.trials = testing::kExactnessTrials}, {model});
     EXPECT_EQ(report.n_different, 0U) << first_of(report);
-    EXPECT_EQ(report.trials, kExactnessTrials);
+    EXPECT_EQ(report.trials, testing::kExactnessTrials);
     EXPECT_GT(report.layer_rows_compared, 1000U);
     for (const std::string& missing : report.uncovered) ADD_FAILURE() << missing;
   }
