@@ -77,7 +77,15 @@ TEST_P(QuantiseOnEveryTier, RowsAreQuantisedGroupByGroupAsTheDefinitionSays) {
       std::vector<int8_t> quants(k);
       std::vector<float> scales(k / group);
       std::vector<int16_t> sums(k / 16);
-      kernels.quantise_row(x.data(), k, group, quants.data(), scales.data(), sums.data());
+      std::vector<float> sums_32(k / 32);
+      kernels.quantise_row(x.data(), k, group,
+                           {.quants = quants.data(),
+                            .scales = scales.data(),
+                            .sums_16 = sums.data(),
+                            .sums_32 = sums_32.data()});
+      for (size_t i = 0; i < k / 32; ++i) {
+        ASSERT_EQ(sums_32[i], static_cast<float>(sums[2 * i] + sums[2 * i + 1])) << i;
+      }
       ASSERT_EQ(quants, expected);
       ASSERT_EQ(sums, expected_sums);
       ASSERT_TRUE(equal_bits(expected_scales, scales));

@@ -22,6 +22,11 @@ using cpu::kPanelWidth;
 // Pointwise work below this many floats is done by the caller: waking a thread costs more.
 constexpr size_t kFloatsPerThread = 8192;
 constexpr size_t kPartsPerThread = 8;
+// Rows of a linear are taken in blocks whose activations stay in a core's second-level cache while panel
+// after panel goes by: whole tiles of every tier (multiples of kRowTile), and of this size where that is
+// more.
+constexpr size_t kRowBlockBytes = size_t{256} << 10;
+constexpr size_t kRowTile = 24;
 
 class CpuBackend final : public Backend {
  public:
@@ -48,17 +53,19 @@ class CpuBackend final : public Backend {
     attend_floats_ = round_up(cpu::attend_scratch_floats(needs.max_d_head), 16);
     const size_t quant_bytes = round_up(rows * k, 64);
     const size_t scale_bytes = round_up(rows * (k / 32) * sizeof(float), 64);
-    const size_t sum_bytes = round_up(rows * (k / 16) * sizeof(int16_t), 64);
+    const size_t sum_16_bytes = round_up(rows * (k / 16) * sizeof(int16_t), 64);
+    const size_t sum_32_bytes = round_up(rows * (k / 32) * sizeof(float), 64);
+    const size_t activation_bytes = quant_bytes + scale_bytes + sum_16_bytes + sum_32_bytes;
     const size_t panel_bytes = k * kPanelWidth * sizeof(float);
     const size_t tail_bytes = rows * kPanelWidth * sizeof(float);
     worker_bytes_ = panel_bytes + tail_bytes + attend_floats_ * sizeof(float);
     HEADRACE_TRY(scratch_, allocate(ledger, MemoryUse::scratch,
-                                    quant_bytes + scale_bytes + sum_bytes + worker_bytes_ * pool_.threads(),
-                                    "scratch"));
-    quants_ = scratch_.as<int8_t>();
-    scales_ = scratch_.as<float>(quant_bytes);
-    sums_ = scratch_.as<int16_t>(quant_bytes + scale_bytes);
-    workers_ = scratch_.data() + quant_bytes + scale_bytes + sum_bytes;
+                                    activation_bytes + worker_bytes_ * pool_.threads(), "scratch"));
+    activations_ = {.quants = scratch_.as<int8_t>(),
+                    .scales = scratch_.as<float>(quant_bytes),
+                    .sums_16 = scratch_.as<int16_t>(quant_bytes + scale_bytes),
+                    .sums_32 = scratch_.as<float>(quant_bytes + scale_bytes + sum_16_bytes)};
+    workers_ = scratch_.data() + activation_bytes;
     panel_bytes_ = panel_bytes;
     max_rows_ = rows;
     max_k_ = k;
@@ -104,14 +111,19 @@ class CpuBackend final : public Backend {
       if (group != 0) quantise(x, group);
       // A few parts for each thread: enough to even out, few enough that taking one costs nothing.
       const size_t parts = std::min(panels, kPartsPerThread * pool_.threads());
+      const size_t block = row_block(x.cols * (group == 0 ? sizeof(float) : 1));
       pool_.parallel_for(parts, [&](size_t part, size_t worker) {
-        size_t next = panels * part / parts;
-        size_t left = panels * (part + 1) / parts - next;
-        for (const Projection& p : projections) {
-          if (group_of(p, numerics) != group) continue;
-          const size_t own = panels_of(p);
-          for (; next < own && left > 0; ++next, --left) run_panel(x, p, group, next, worker);
-          next -= std::min(next, own);
+        for (size_t row = 0; row < x.rows; row += block) {
+          size_t next = panels * part / parts;
+          size_t left = panels * (part + 1) / parts - next;
+          for (const Projection& p : projections) {
+            if (group_of(p, numerics) != group) continue;
+            const size_t own = panels_of(p);
+            for (; next < own && left > 0; ++next, --left) {
+              run_panel(x, p, group, next, row, std::min(block, x.rows - row), worker);
+            }
+            next -= std::min(next, own);
+          }
         }
       });
     }
@@ -266,12 +278,21 @@ class CpuBackend final : public Backend {
 
   void quantise(ConstMat x, size_t group) {
     for_rows(x.rows, 2 * x.cols, [&](size_t r) {
-      kernels_.quantise_row(x.row(r), x.cols, group, quants_ + r * x.cols, scales_ + r * (x.cols / group),
-                            sums_ + r * (x.cols / 16));
+      kernels_.quantise_row(x.row(r), x.cols, group,
+                            {.quants = activations_.quants + r * x.cols,
+                             .scales = activations_.scales + r * (x.cols / group),
+                             .sums_16 = activations_.sums_16 + r * (x.cols / 16),
+                             .sums_32 = activations_.sums_32 + r * (x.cols / 32)});
     });
   }
 
-  void run_panel(ConstMat x, const Projection& p, size_t group, size_t panel, size_t worker) {
+  static size_t row_block(size_t row_bytes) {
+    return std::max(kRowTile, kRowBlockBytes / row_bytes / kRowTile * kRowTile);
+  }
+
+  // Rows [row, row + rows) of one panel.
+  void run_panel(ConstMat x, const Projection& p, size_t group, size_t panel, size_t row, size_t rows,
+                 size_t worker) {
     const Weight& w = p.linear->weight;
     const size_t columns = std::min(kPanelWidth, w.n - panel * kPanelWidth);
     // A panel that hangs over the matrix's edge writes its 16 columns to scratch first.
@@ -280,16 +301,15 @@ class CpuBackend final : public Backend {
     cpu::LinearTask task = {.type = w.type,
                             .panel = w.data + panel * cpu::panel_bytes(w.type, w.k),
                             .k = w.k,
-                            .rows = x.rows,
-                            .quants = quants_,
-                            .scales = scales_,
-                            .sums = sums_,
-                            .quant_stride = x.cols,
-                            .scale_stride = group == 0 ? 0 : x.cols / group,
-                            .sum_stride = x.cols / 16,
-                            .x = x.data,
+                            .rows = rows,
+                            .group = group,
+                            .quants = activations_.quants + row * x.cols,
+                            .scales = activations_.scales + (group == 0 ? 0 : row * (x.cols / group)),
+                            .sums_16 = activations_.sums_16 + row * (x.cols / 16),
+                            .sums_32 = activations_.sums_32 + row * (x.cols / 32),
+                            .x = x.row(row),
                             .x_stride = x.stride,
-                            .y = whole ? p.y.data + panel * kPanelWidth : tail,
+                            .y = whole ? p.y.row(row) + panel * kPanelWidth : tail,
                             .y_stride = whole ? p.y.stride : kPanelWidth};
     if (group != 0) {
       kernels_.linear_quantised(task);
@@ -302,8 +322,8 @@ class CpuBackend final : public Backend {
       kernels_.linear_float(task);
     }
     const float* bias = p.linear->bias.data == nullptr ? nullptr : p.linear->bias.data + panel * kPanelWidth;
-    for (size_t r = 0; (!whole || bias != nullptr) && r < x.rows; ++r) {
-      float* y = p.y.row(r) + panel * kPanelWidth;
+    for (size_t r = 0; (!whole || bias != nullptr) && r < rows; ++r) {
+      float* y = p.y.row(row + r) + panel * kPanelWidth;
       for (size_t c = 0; c < columns; ++c) {
         const float value = whole ? y[c] : tail[r * kPanelWidth + c];
         y[c] = bias == nullptr ? value : value + bias[c];
@@ -341,9 +361,7 @@ class CpuBackend final : public Backend {
   const cpu::KernelTable& kernels_;
   ThreadPool pool_;
   DeviceBuffer scratch_;
-  int8_t* quants_ = nullptr;
-  float* scales_ = nullptr;
-  int16_t* sums_ = nullptr;
+  cpu::QuantisedRow activations_ = {};
   std::byte* workers_ = nullptr;
   size_t worker_bytes_ = 0;
   size_t panel_bytes_ = 0;

@@ -21,19 +21,27 @@ inline constexpr size_t kTiers = 4;
 /// Outputs that a weight panel holds (see panel.h for the layouts).
 inline constexpr size_t kPanelWidth = 16;
 
+/// A row of int8 activations: k quants, a scale for each activation group, and the sums of 16 and of 32
+/// neighbouring quants (the latter as floats, exactly). Rows follow each other without gaps.
+struct QuantisedRow {
+  int8_t* quants;
+  float* scales;
+  int16_t* sums_16;
+  float* sums_32;
+};
+
 /// One panel of a linear, for all rows: y[r][0 .. 16) = x[r] . w. y has room for 16 columns.
 struct LinearTask {
   DType type;
   const std::byte* panel;
   size_t k;
   size_t rows;
-  // Quantised weights: int8 activations, a scale per activation group, and sums of 16 neighbours.
+  // Quantised weights: the first row's activations.
+  size_t group;  // 32 or 256 inputs a scale
   const int8_t* quants;
   const float* scales;
-  const int16_t* sums;
-  size_t quant_stride;  // elements between rows
-  size_t scale_stride;
-  size_t sum_stride;
+  const int16_t* sums_16;
+  const float* sums_32;
   // Float weights.
   const float* x;
   size_t x_stride;
@@ -76,8 +84,8 @@ struct ReduceTask {
 
 struct KernelTable {
   Tier tier;
-  /// Group by group as quantise_group(); sums[i] = sum of quants [16 i, 16 i + 16). k is a multiple of group.
-  void (*quantise_row)(const float* x, size_t k, size_t group, int8_t* quants, float* scales, int16_t* sums);
+  /// Group by group as quantise_group(). k is a multiple of group, group one of 32.
+  void (*quantise_row)(const float* x, size_t k, size_t group, const QuantisedRow& out);
   void (*linear_quantised)(const LinearTask&);
   void (*linear_float)(const LinearTask&);
   /// A quantised panel as floats [k][16].

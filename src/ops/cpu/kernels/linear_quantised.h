@@ -21,57 +21,86 @@ struct Q4_0 {
   static constexpr int32_t offset = 8;
   static constexpr bool minimum = false;
   static constexpr size_t d_at = kNibbleBytes;
-  static Quads quads(const std::byte* p) { return quads_nibbles(bytes(p)); }
-  static I16 dot(const Quads& w, const int8_t* a) { return dot_unsigned(w, a); }
+  static Quad quad(const std::byte* p, int j) { return quad_of_nibbles(bytes(p), j); }
+  static I16 add(I16 acc, const Quad& w, const int8_t* a) { return dot(acc, w, a); }
 };
-struct Q4_1 {
+struct Q4_1 : Q4_0 {
   static constexpr int32_t offset = 0;
   static constexpr bool minimum = true;
-  static constexpr size_t d_at = kNibbleBytes;
-  static Quads quads(const std::byte* p) { return quads_nibbles(bytes(p)); }
-  static I16 dot(const Quads& w, const int8_t* a) { return dot_unsigned(w, a); }
 };
-struct Q5_0 {
+struct Q5_0 : Q4_0 {
   static constexpr int32_t offset = 16;
-  static constexpr bool minimum = false;
   static constexpr size_t d_at = kNibbleBytes + kFifthBytes;
-  static Quads quads(const std::byte* p) {
-    Quads w = quads_nibbles(bytes(p));
-    quads_add_fifth_bits(w, bytes(p) + kNibbleBytes);
-    return w;
+  static Quad quad(const std::byte* p, int j) {
+    return with_fifth_bits(quad_of_nibbles(bytes(p), j), bytes(p) + kNibbleBytes, j);
   }
-  static I16 dot(const Quads& w, const int8_t* a) { return dot_unsigned(w, a); }
 };
 struct Q8_0 {
   static constexpr int32_t offset = kSignedOffset;
   static constexpr bool minimum = false;
   static constexpr size_t d_at = 2 * kNibbleBytes;
-  static Quads quads(const std::byte* p) { return quads_bytes(bytes(p)); }
-  static I16 dot(const Quads& w, const int8_t* a) { return dot_signed(w, a); }
+  static Quad quad(const std::byte* p, int j) { return quad_of_bytes(bytes(p), j); }
+  static I16 add(I16 acc, const Quad& w, const int8_t* a) { return dot_signed(acc, w, a); }
+};
+// The super-blocks: eight groups with scales and minimums (Q4_K, Q5_K), or twice as many scales (Q6_K).
+struct Q4_K : Q4_0 {
+  static constexpr size_t scales_at = kQ4KScales;
+  static constexpr size_t group_bytes = kNibbleBytes;
+};
+struct Q5_K : Q5_0 {
+  static constexpr size_t scales_at = kQ5KScales;
+  static constexpr size_t group_bytes = kNibbleBytes + kFifthBytes;
+};
+struct Q6_K : Q4_0 {
+  static constexpr size_t scales_at = kQ6KScales;
+  static constexpr size_t group_bytes = kNibbleBytes + kSixthBytes;
+  static Quad quad(const std::byte* p, int j) {
+    return with_sixth_bits(quad_of_nibbles(bytes(p), j), bytes(p) + kNibbleBytes, j);
+  }
 };
 
-// Pointers to R consecutive rows of activations.
+// R consecutive rows of activations.
 template <int R>
 struct QuantRows {
   const int8_t* quants;
   const float* scales;
-  const int16_t* sums;
-  size_t quant_stride, scale_stride, sum_stride;
+  const float* sums_32;
+  const int16_t* sums_16;
+  size_t stride;
+  size_t groups;  // scales a row
 
   QuantRows(const LinearTask& t, size_t row)
-      : quants(t.quants + row * t.quant_stride),
-        scales(t.scales + row * t.scale_stride),
-        sums(t.sums + row * t.sum_stride),
-        quant_stride(t.quant_stride),
-        scale_stride(t.scale_stride),
-        sum_stride(t.sum_stride) {}
-  const int8_t* group(int r, size_t g) const {
-    return quants + static_cast<size_t>(r) * quant_stride + 32 * g;
+      : quants(t.quants + row * t.k),
+        scales(t.scales + row * (t.k / t.group)),
+        sums_32(t.sums_32 + row * (t.k / 32)),
+        sums_16(t.sums_16 + row * (t.k / 16)),
+        stride(t.k),
+        groups(t.k / t.group) {}
+  const int8_t* group(int r, size_t g) const { return quants + static_cast<size_t>(r) * stride + 32 * g; }
+  float scale(int r, size_t i) const { return scales[static_cast<size_t>(r) * groups + i]; }
+  float sum_32(int r, size_t g) const { return sums_32[static_cast<size_t>(r) * (stride / 32) + g]; }
+  const int16_t* pair_of_sums(int r, size_t g) const {
+    return sums_16 + static_cast<size_t>(r) * (stride / 16) + 2 * g;
   }
-  float scale(int r, size_t i) const { return scales[static_cast<size_t>(r) * scale_stride + i]; }
-  int32_t sum_16(int r, size_t i) const { return sums[static_cast<size_t>(r) * sum_stride + i]; }
-  int32_t sum_32(int r, size_t g) const { return sum_16(r, 2 * g) + sum_16(r, 2 * g + 1); }
 };
+
+// dots[r] = the products of quads [first, first + count) of a group with row r's activations. Rows are the
+// inner loop, so that neighbouring instructions do not wait for each other; one or two rows take two chains.
+template <typename Format, int R>
+static inline void dot_quads(const std::byte* p, const QuantRows<R>& x, size_t g, int first, int count,
+                             I16 (&dots)[R]) {
+  I16 odd[R];
+  for (int r = 0; r < R; ++r) dots[r] = odd[r] = int_set1(0);
+#pragma GCC unroll 8  // g++ would keep the loop and copy every sum twice a turn
+  for (int j = first; j < first + count; ++j) {
+    const Quad w = Format::quad(p, j);
+    for (int r = 0; r < R; ++r) {
+      I16& sum = R <= 2 && j % 2 == 1 ? odd[r] : dots[r];
+      sum = Format::add(sum, w, x.group(r, g) + 4 * j);
+    }
+  }
+  for (int r = 0; R <= 2 && r < R; ++r) dots[r] = int_add(dots[r], odd[r]);
+}
 
 template <typename Format, int R>
 static void groups_of_32(const LinearTask& t, size_t row) {
@@ -85,15 +114,18 @@ static void groups_of_32(const LinearTask& t, size_t row) {
     V16 acc[R];
     for (int r = 0; r < R; ++r) acc[r] = set1(0.0F);
     for (size_t g = begin; g < end; ++g, p += group_bytes) {
-      const Quads w = Format::quads(p);
+      I16 dots[R];
+      dot_quads<Format, R>(p, x, g, 0, 8, dots);
       const V16 d = halves(p + Format::d_at);
       const V16 m = Format::minimum ? halves(p + Format::d_at + kHalvesBytes) : d;
       for (int r = 0; r < R; ++r) {
-        I16 products = Format::dot(w, x.group(r, g));
-        if (Format::offset != 0) products = int_sub(products, int_set1(Format::offset * x.sum_32(r, g)));
+        // Integers below 2^24: exact in floats, too.
+        V16 products = to_float(dots[r]);
+        if (Format::offset != 0)
+          products = fma(set1(x.sum_32(r, g)), set1(static_cast<float>(-Format::offset)), products);
         const V16 scale = set1(x.scale(r, g));
-        acc[r] = fma(to_float(products), mul(d, scale), acc[r]);
-        if (Format::minimum) acc[r] = fma(set1(static_cast<float>(x.sum_32(r, g))), mul(m, scale), acc[r]);
+        acc[r] = fma(products, mul(d, scale), acc[r]);
+        if (Format::minimum) acc[r] = fma(set1(x.sum_32(r, g)), mul(m, scale), acc[r]);
       }
     }
     sums.add(acc);
@@ -101,18 +133,7 @@ static void groups_of_32(const LinearTask& t, size_t row) {
   for (int r = 0; r < R; ++r) store(t.y + (row + static_cast<size_t>(r)) * t.y_stride, sums.total(r));
 }
 
-// Q4_K and Q5_K: eight groups with 6-bit scales and minimums; the super-block's sums stay integers.
-struct Q4_K {
-  static constexpr size_t scales_at = kQ4KScales;
-  static constexpr size_t group_bytes = kNibbleBytes;
-  static Quads quads(const std::byte* p) { return Q4_1::quads(p); }
-};
-struct Q5_K {
-  static constexpr size_t scales_at = kQ5KScales;
-  static constexpr size_t group_bytes = kNibbleBytes + kFifthBytes;
-  static Quads quads(const std::byte* p) { return Q5_0::quads(p); }
-};
-
+// The super-block's sums stay integers. A minimum belongs to 32 inputs, whose sum is that of two sixteens.
 template <typename Format, int R>
 static void super_blocks(const LinearTask& t, size_t row) {
   constexpr size_t block_bytes = Format::scales_at + 256 + 2 * kHalvesBytes;
@@ -121,21 +142,24 @@ static void super_blocks(const LinearTask& t, size_t row) {
   TreeSums<R> sums(blocks);
   for (size_t b = 0; b < blocks; ++b) {
     const std::byte* p = t.panel + b * block_bytes;
-    const std::byte* scales = p + Format::scales_at;
+    const uint8_t* scales = bytes(p + Format::scales_at);
     I16 products[R];
-    I16 minimums[R];
-    for (int r = 0; r < R; ++r) products[r] = minimums[r] = int_set1(0);
+    for (int r = 0; r < R; ++r) products[r] = int_set1(0);
     for (size_t g = 0; g < 8; ++g) {
-      const Quads w = Format::quads(p + g * Format::group_bytes);
-      const I16 scale = load_u8(bytes(scales) + 16 * g);
-      const I16 minimum = load_u8(bytes(scales) + 128 + 16 * g);
-      for (int r = 0; r < R; ++r) {
-        products[r] = int_add(products[r], int_mul(scale, dot_unsigned(w, x.group(r, 8 * b + g))));
-        minimums[r] = int_add(minimums[r], int_mul(minimum, int_set1(x.sum_32(r, 8 * b + g))));
-      }
+      I16 dots[R];
+      dot_quads<Format, R>(p + g * Format::group_bytes, x, 8 * b + g, 0, 8, dots);
+      const I16 scale = load_u8(scales + 16 * g);
+      for (int r = 0; r < R; ++r) products[r] = int_add(products[r], int_mul(scale, dots[r]));
     }
-    const V16 d = halves(scales + 256);
-    const V16 dmin = halves(scales + 256 + kHalvesBytes);
+    I16 minimums[R];
+    for (int r = 0; r < R; ++r) minimums[r] = int_set1(0);
+    for (size_t g = 0; g < 8; ++g) {
+      const I16 minimum = load_u8(scales + 128 + 16 * g);
+      const I16 twice = pair_16(minimum, minimum);
+      for (int r = 0; r < R; ++r) minimums[r] = dot_pair(minimums[r], twice, x.pair_of_sums(r, 8 * b + g));
+    }
+    const V16 d = halves(p + Format::scales_at + 256);
+    const V16 dmin = halves(p + Format::scales_at + 256 + kHalvesBytes);
     V16 acc[R];
     for (int r = 0; r < R; ++r) {
       const V16 scale = set1(x.scale(r, b));
@@ -147,12 +171,7 @@ static void super_blocks(const LinearTask& t, size_t row) {
   for (int r = 0; r < R; ++r) store(t.y + (row + static_cast<size_t>(r)) * t.y_stride, sums.total(r));
 }
 
-// Q6_K: sixteen groups of 16 with signed 8-bit scales.
-static inline Quads q6_quads(const std::byte* p) {
-  Quads w = quads_nibbles(bytes(p));
-  quads_add_sixth_bits(w, bytes(p) + kNibbleBytes);
-  return w;
-}
+// Sixteen groups of 16 with signed scales; quants are stored with 32 added, which is taken off at the end.
 template <int R>
 static void super_blocks_q6(const LinearTask& t, size_t row) {
   constexpr size_t block_bytes = kQ6KScales + 256 + kHalvesBytes;
@@ -161,24 +180,29 @@ static void super_blocks_q6(const LinearTask& t, size_t row) {
   TreeSums<R> sums(blocks);
   for (size_t b = 0; b < blocks; ++b) {
     const std::byte* p = t.panel + b * block_bytes;
-    const std::byte* scales = p + kQ6KScales;
+    const int8_t* scales = reinterpret_cast<const int8_t*>(p + kQ6KScales);
     I16 products[R];
-    for (int r = 0; r < R; ++r) products[r] = int_set1(0);
+    I16 offsets[R];
+    for (int r = 0; r < R; ++r) products[r] = offsets[r] = int_set1(0);
     for (size_t g = 0; g < 8; ++g) {
-      const Quads w = q6_quads(p + g * (kNibbleBytes + kSixthBytes));
-      for (int half = 0; half < 2; ++half) {
-        const size_t sixteen = 2 * g + static_cast<size_t>(half);
-        const I16 scale = load_s8(reinterpret_cast<const int8_t*>(scales) + 16 * sixteen);
-        for (int r = 0; r < R; ++r) {
-          const I16 dot = dot_16(w, 4 * half, x.group(r, 8 * b + g) + 16 * half);
-          const I16 centred = int_sub(dot, int_set1(32 * x.sum_16(r, 16 * b + sixteen)));
-          products[r] = int_add(products[r], int_mul(scale, centred));
-        }
-      }
+      const I16 low = load_s8(scales + 32 * g);
+      const I16 high = load_s8(scales + 32 * g + 16);
+      I16 dots[R];
+      dot_quads<Q6_K, R>(p + g * Q6_K::group_bytes, x, 8 * b + g, 0, 4, dots);
+      for (int r = 0; r < R; ++r) products[r] = int_add(products[r], int_mul(low, dots[r]));
+      dot_quads<Q6_K, R>(p + g * Q6_K::group_bytes, x, 8 * b + g, 4, 4, dots);
+      for (int r = 0; r < R; ++r) products[r] = int_add(products[r], int_mul(high, dots[r]));
     }
-    const V16 d = halves(scales + 256);
+    for (size_t g = 0; g < 8; ++g) {
+      const I16 both = pair_16(load_s8(scales + 32 * g), load_s8(scales + 32 * g + 16));
+      for (int r = 0; r < R; ++r) offsets[r] = dot_pair(offsets[r], both, x.pair_of_sums(r, 8 * b + g));
+    }
+    const V16 d = halves(p + kQ6KScales + 256);
     V16 acc[R];
-    for (int r = 0; r < R; ++r) acc[r] = fma(to_float(products[r]), mul(d, set1(x.scale(r, b))), set1(0.0F));
+    for (int r = 0; r < R; ++r) {
+      const V16 centred = to_float(int_sub(products[r], shift_left(offsets[r], 5)));
+      acc[r] = fma(centred, mul(d, set1(x.scale(r, b))), set1(0.0F));
+    }
     sums.add(acc);
   }
   for (int r = 0; r < R; ++r) store(t.y + (row + static_cast<size_t>(r)) * t.y_stride, sums.total(r));
@@ -208,11 +232,16 @@ static void quantised_rows(const LinearTask& t, size_t row) {
   }
 }
 
+// As many tiles of R rows as there are, then the rest with smaller ones.
+template <int R>
+static void quantised_tiles(const LinearTask& t, size_t row) {
+  for (; row + R <= t.rows; row += R) quantised_rows<R>(t, row);
+  if constexpr (R > 8) return quantised_tiles<8>(t, row);
+  if constexpr (R > 1 && R <= 8) return quantised_tiles<R / 2>(t, row);
+}
+
 static void linear_quantised(const LinearTask& t) {
-  size_t row = 0;
-  for (; row + kQuantRows <= t.rows; row += kQuantRows) quantised_rows<kQuantRows>(t, row);
-  for (; row + 2 <= t.rows; row += 2) quantised_rows<2>(t, row);
-  for (; row < t.rows; ++row) quantised_rows<1>(t, row);
+  quantised_tiles<kQuantRows>(t, 0);
 }
 
 }  // namespace headrace::cpu::HEADRACE_TIER

@@ -115,8 +115,7 @@ static double sum_exp_row(const float* x, size_t n, float largest) {
   return sum;
 }
 
-static void quantise_row(const float* x, size_t k, size_t group, int8_t* quants, float* scales,
-                         int16_t* sums) {
+static void quantise_row(const float* x, size_t k, size_t group, const QuantisedRow& out) {
   for (size_t begin = 0; begin < k; begin += group) {
     I16 bits = int_set1(0);
     for (size_t i = begin; i < begin + group; i += 16) bits = int_max(bits, magnitude_bits(x + i));
@@ -125,19 +124,26 @@ static void quantise_row(const float* x, size_t k, size_t group, int8_t* quants,
     __builtin_memcpy(&magnitude, &largest, 4);
     const bool finite = largest < 0x7F800000;
     if (!finite || magnitude < 0x1p-100F) {
-      for (size_t i = begin; i < begin + group; ++i) quants[i] = 0;
-      for (size_t i = begin / 16; i < (begin + group) / 16; ++i) sums[i] = 0;
-      scales[begin / group] = finite ? 0.0F : __builtin_nanf("");
+      for (size_t i = begin; i < begin + group; ++i) out.quants[i] = 0;
+      for (size_t i = begin / 16; i < (begin + group) / 16; ++i) out.sums_16[i] = 0;
+      for (size_t i = begin / 32; i < (begin + group) / 32; ++i) out.sums_32[i] = 0;
+      out.scales[begin / group] = finite ? 0.0F : __builtin_nanf("");
       continue;
     }
     const V16 inverse = set1(127.0F / magnitude);
-    for (size_t i = begin; i < begin + group; i += 16) {
+    for (size_t i = begin; i < begin + group; i += 32) {
       // |x| * (127 / max) stays below 127.5: no clamp is needed to keep it within +-127 after rounding.
-      const I16 rounded = round_to_int(mul(load(x + i), inverse));
-      store_s8(quants + i, rounded);
-      sums[i / 16] = static_cast<int16_t>(int_fold_add(rounded));
+      const I16 low = round_to_int(mul(load(x + i), inverse));
+      const I16 high = round_to_int(mul(load(x + i + 16), inverse));
+      store_s8(out.quants + i, low);
+      store_s8(out.quants + i + 16, high);
+      const int32_t sum_low = int_fold_add(low);
+      const int32_t sum_high = int_fold_add(high);
+      out.sums_16[i / 16] = static_cast<int16_t>(sum_low);
+      out.sums_16[i / 16 + 1] = static_cast<int16_t>(sum_high);
+      out.sums_32[i / 32] = static_cast<float>(sum_low + sum_high);
     }
-    scales[begin / group] = magnitude / 127.0F;
+    out.scales[begin / group] = magnitude / 127.0F;
   }
 }
 

@@ -175,69 +175,52 @@ static inline void store_s8(int8_t* p, I16 a) {
   for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(lanes[i]);
 }
 
-// A group of 32 inputs by 16 outputs: quad j holds inputs 4j .. 4j+3 of outputs 0..7 (lo) and 8..15 (hi).
-struct Quads {
-  __m256i lo[8], hi[8];
+// Four inputs of sixteen outputs, "quad" j of a group of 32 (panel.h): outputs 0..7 (lo) and 8..15 (hi).
+struct Quad {
+  __m256i lo, hi;
 };
 constexpr int32_t kSignedOffset = 0;
 
-static inline Quads quads_nibbles(const uint8_t* p) {
+static inline Quad quad_of_nibbles(const uint8_t* p, int j) {
   const __m256i low = _mm256_set1_epi8(15);
-  Quads w;
-  for (int j = 0; j < 4; ++j) {
-    const __m256i a = load_256(p + 64 * j);
-    const __m256i b = load_256(p + 64 * j + 32);
-    w.lo[j] = _mm256_and_si256(a, low);
-    w.hi[j] = _mm256_and_si256(b, low);
-    w.lo[j + 4] = _mm256_and_si256(_mm256_srli_epi16(a, 4), low);
-    w.hi[j + 4] = _mm256_and_si256(_mm256_srli_epi16(b, 4), low);
-  }
-  return w;
+  const __m256i a = load_256(p + 64 * (j % 4));
+  const __m256i b = load_256(p + 64 * (j % 4) + 32);
+  if (j < 4) return {_mm256_and_si256(a, low), _mm256_and_si256(b, low)};
+  return {_mm256_and_si256(_mm256_srli_epi16(a, 4), low), _mm256_and_si256(_mm256_srli_epi16(b, 4), low)};
 }
 // The bits at `from` of each byte, moved to position 4 and masked.
 static inline __m256i bits_at_4(__m256i bits, int from, __m256i mask) {
   const __m256i moved = from <= 4 ? _mm256_slli_epi16(bits, 4 - from) : _mm256_srli_epi16(bits, from - 4);
   return _mm256_and_si256(moved, mask);
 }
-static inline void quads_add_fifth_bits(Quads& w, const uint8_t* high) {
+static inline Quad with_fifth_bits(Quad w, const uint8_t* high, int j) {
   const __m256i sixteen = _mm256_set1_epi8(16);
-  const __m256i a = load_256(high);
-  const __m256i b = load_256(high + 32);
-  for (int j = 0; j < 8; ++j) {
-    w.lo[j] = _mm256_or_si256(w.lo[j], bits_at_4(a, j, sixteen));
-    w.hi[j] = _mm256_or_si256(w.hi[j], bits_at_4(b, j, sixteen));
-  }
+  return {_mm256_or_si256(w.lo, bits_at_4(load_256(high), j, sixteen)),
+          _mm256_or_si256(w.hi, bits_at_4(load_256(high + 32), j, sixteen))};
 }
-static inline void quads_add_sixth_bits(Quads& w, const uint8_t* high) {
+static inline Quad with_sixth_bits(Quad w, const uint8_t* high, int j) {
   const __m256i mask = _mm256_set1_epi8(0x30);
-  for (int j = 0; j < 8; ++j) {
-    const uint8_t* vector = high + 64 * (j / 4);
-    w.lo[j] = _mm256_or_si256(w.lo[j], bits_at_4(load_256(vector), 2 * (j % 4), mask));
-    w.hi[j] = _mm256_or_si256(w.hi[j], bits_at_4(load_256(vector + 32), 2 * (j % 4), mask));
-  }
+  const uint8_t* vector = high + 64 * (j / 4);
+  return {_mm256_or_si256(w.lo, bits_at_4(load_256(vector), 2 * (j % 4), mask)),
+          _mm256_or_si256(w.hi, bits_at_4(load_256(vector + 32), 2 * (j % 4), mask))};
 }
-static inline Quads quads_bytes(const uint8_t* p) {
-  Quads w;
-  for (int j = 0; j < 8; ++j) {
-    w.lo[j] = load_256(p + 64 * j);
-    w.hi[j] = load_256(p + 64 * j + 32);
-  }
-  return w;
+static inline Quad quad_of_bytes(const uint8_t* p, int j) {
+  return {load_256(p + 64 * j), load_256(p + 64 * j + 32)};
 }
-// Input i of quad j for each output: as stored unsigned, and as the signed byte that quads_bytes() read.
-static inline I16 quad_input(const Quads& w, int j, int i) {
+// Input i of each output: as stored unsigned, and as the signed byte that quad_of_bytes() read.
+static inline I16 input_of(Quad w, int i) {
   const __m256i mask = _mm256_set1_epi32(255);
-  return {_mm256_and_si256(_mm256_srli_epi32(w.lo[j], 8 * i), mask),
-          _mm256_and_si256(_mm256_srli_epi32(w.hi[j], 8 * i), mask)};
+  return {_mm256_and_si256(_mm256_srli_epi32(w.lo, 8 * i), mask),
+          _mm256_and_si256(_mm256_srli_epi32(w.hi, 8 * i), mask)};
 }
 static inline __m256i signed_byte(__m256i w, int i) {
   return _mm256_srai_epi32(_mm256_slli_epi32(w, 24 - 8 * i), 24);
 }
-static inline I16 quad_signed(const Quads& w, int j, int i) {
-  return {signed_byte(w.lo[j], i), signed_byte(w.hi[j], i)};
+static inline I16 signed_input_of(Quad w, int i) {
+  return {signed_byte(w.lo, i), signed_byte(w.hi, i)};
 }
 
-static inline __m256i broadcast_quad(const int8_t* a) {
+static inline __m256i broadcast_32(const void* a) {
   int32_t quad;
   __builtin_memcpy(&quad, a, 4);
   return _mm256_set1_epi32(quad);
@@ -245,38 +228,38 @@ static inline __m256i broadcast_quad(const int8_t* a) {
 static inline __m256i widen_pairs(__m256i pairs) {
   return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
-// maddubs adds two products in 16 bits. Exact here: weights below 64 give 2 * 63 * 127 < 32,768.
-static inline I16 dot_16(const Quads& w, int first, const int8_t* a) {
-  __m256i lo = _mm256_setzero_si256();
-  __m256i hi = _mm256_setzero_si256();
-  for (int j = 0; j < 4; ++j) {
-    const __m256i x = broadcast_quad(a + 4 * j);
-    lo = _mm256_add_epi32(lo, widen_pairs(_mm256_maddubs_epi16(w.lo[first + j], x)));
-    hi = _mm256_add_epi32(hi, widen_pairs(_mm256_maddubs_epi16(w.hi[first + j], x)));
-  }
-  return {lo, hi};
-}
-static inline I16 dot_unsigned(const Quads& w, const int8_t* a) {
-  return int_add(dot_16(w, 0, a), dot_16(w, 4, a + 16));
+// acc + the products of a quad with four activations. maddubs adds two products in 16 bits: exact here, as
+// weights below 64 give 2 * 63 * 127 < 32,768.
+static inline I16 dot(I16 acc, Quad w, const int8_t* a) {
+  const __m256i x = broadcast_32(a);
+  return {_mm256_add_epi32(acc.lo, widen_pairs(_mm256_maddubs_epi16(w.lo, x))),
+          _mm256_add_epi32(acc.hi, widen_pairs(_mm256_maddubs_epi16(w.hi, x)))};
 }
 // The sign trick: |w| times (a with the sign of w). Exact although |-128| = 128, since activations stay
-// within
-// +-127: 2 * 128 * 127 = 32,512 < 32,768.
+// within +-127: 2 * 128 * 127 = 32,512 < 32,768.
 static inline __m256i signed_products(__m256i w, __m256i x) {
   return widen_pairs(_mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)));
 }
-static inline I16 dot_signed(const Quads& w, const int8_t* a) {
-  __m256i lo = _mm256_setzero_si256();
-  __m256i hi = _mm256_setzero_si256();
-  for (int j = 0; j < 8; ++j) {
-    const __m256i x = broadcast_quad(a + 4 * j);
-    lo = _mm256_add_epi32(lo, signed_products(w.lo[j], x));
-    hi = _mm256_add_epi32(hi, signed_products(w.hi[j], x));
-  }
-  return {lo, hi};
+static inline I16 dot_signed(I16 acc, Quad w, const int8_t* a) {
+  const __m256i x = broadcast_32(a);
+  return {_mm256_add_epi32(acc.lo, signed_products(w.lo, x)),
+          _mm256_add_epi32(acc.hi, signed_products(w.hi, x))};
+}
+// Two 16-bit numbers a lane, low and high, and acc + their products with a[0] and a[1].
+static inline I16 pair_16(I16 low, I16 high) {
+  return {_mm256_blend_epi16(low.lo, _mm256_slli_epi32(high.lo, 16), 0xAA),
+          _mm256_blend_epi16(low.hi, _mm256_slli_epi32(high.hi, 16), 0xAA)};
+}
+static inline I16 dot_pair(I16 acc, I16 w, const int16_t* a) {
+  const __m256i x = broadcast_32(a);
+  return {_mm256_add_epi32(acc.lo, _mm256_madd_epi16(w.lo, x)),
+          _mm256_add_epi32(acc.hi, _mm256_madd_epi16(w.hi, x))};
+}
+static inline I16 shift_left(I16 a, int bits) {
+  return {_mm256_slli_epi32(a.lo, bits), _mm256_slli_epi32(a.hi, bits)};
 }
 
-constexpr int kQuantRows = 4;
+constexpr int kQuantRows = 2;
 constexpr int kFloatTile = 4;
 constexpr int kQueryTile = 1;
 

@@ -132,78 +132,70 @@ static inline void store_s8(int8_t* p, I16 a) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a.v));
 }
 
-// A group of 32 inputs by 16 outputs: quad j holds inputs 4j .. 4j+3 of every output. VNNI multiplies
-// unsigned by signed bytes, so signed weights are stored here with 128 added.
-struct Quads {
-  __m512i q[8];
+// Four inputs of sixteen outputs, "quad" j of a group of 32 (panel.h). VNNI multiplies unsigned by signed
+// bytes, so signed weights are read here with 128 added.
+struct Quad {
+  __m512i v;
 };
 constexpr int32_t kSignedOffset = 128;
 
-static inline Quads quads_nibbles(const uint8_t* p) {
-  const __m512i low = _mm512_set1_epi8(15);
-  Quads w;
-  for (int j = 0; j < 4; ++j) {
-    const __m512i bytes = _mm512_loadu_si512(p + 64 * j);
-    w.q[j] = _mm512_and_si512(bytes, low);
-    w.q[j + 4] = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), low);
-  }
-  return w;
+static inline Quad quad_of_nibbles(const uint8_t* p, int j) {
+  const __m512i bytes = _mm512_loadu_si512(p + 64 * (j % 4));
+  return {_mm512_and_si512(j < 4 ? bytes : _mm512_srli_epi16(bytes, 4), _mm512_set1_epi8(15))};
 }
-// Adds bit j of byte b of `high` as bit 4 of byte b of quad j.
-static inline void quads_add_fifth_bits(Quads& w, const uint8_t* high) {
-  const __m512i bits = _mm512_loadu_si512(high);
-  const __m512i sixteen = _mm512_set1_epi8(16);
-  for (int j = 0; j < 8; ++j) {
-    const __m512i at4 = j <= 4 ? _mm512_slli_epi16(bits, static_cast<unsigned>(4 - j))
-                               : _mm512_srli_epi16(bits, static_cast<unsigned>(j - 4));
-    w.q[j] = _mm512_or_si512(w.q[j], _mm512_and_si512(at4, sixteen));
-  }
+// Bit `from` of each byte (and the next, if the mask has two), moved to bit 4.
+static inline __m512i bits_at_4(__m512i bits, int from, __m512i mask) {
+  const __m512i moved = from <= 4 ? _mm512_slli_epi16(bits, static_cast<unsigned>(4 - from))
+                                  : _mm512_srli_epi16(bits, static_cast<unsigned>(from - 4));
+  return _mm512_and_si512(moved, mask);
 }
-// Adds two bits a quad: bits 2(j%4) .. of byte b of vector j/4 become bits 4 and 5.
-static inline void quads_add_sixth_bits(Quads& w, const uint8_t* high) {
-  const __m512i mask = _mm512_set1_epi8(0x30);
-  for (int j = 0; j < 8; ++j) {
-    const __m512i bits = _mm512_loadu_si512(high + 64 * (j / 4));
-    const int shift = 2 * (j % 4);
-    const __m512i at4 = shift <= 4 ? _mm512_slli_epi16(bits, static_cast<unsigned>(4 - shift))
-                                   : _mm512_srli_epi16(bits, static_cast<unsigned>(shift - 4));
-    w.q[j] = _mm512_or_si512(w.q[j], _mm512_and_si512(at4, mask));
-  }
+// Bit j of byte b of `high` becomes bit 4 of byte b.
+static inline Quad with_fifth_bits(Quad w, const uint8_t* high, int j) {
+  const __m512i bits = bits_at_4(_mm512_loadu_si512(high), j, _mm512_set1_epi8(16));
+  return {_mm512_or_si512(w.v, bits)};
 }
-static inline Quads quads_bytes(const uint8_t* p) {
+// Bits 2(j%4) .. of byte b of vector j/4 become bits 4 and 5 of byte b.
+static inline Quad with_sixth_bits(Quad w, const uint8_t* high, int j) {
+  const __m512i two = _mm512_loadu_si512(high + 64 * (j / 4));
+  return {_mm512_or_si512(w.v, bits_at_4(two, 2 * (j % 4), _mm512_set1_epi8(0x30)))};
+}
+static inline Quad quad_of_bytes(const uint8_t* p, int j) {
   const __m512i flip = _mm512_set1_epi8(static_cast<char>(0x80));
-  Quads w;
-  for (int j = 0; j < 8; ++j) w.q[j] = _mm512_xor_si512(_mm512_loadu_si512(p + 64 * j), flip);
-  return w;
+  return {_mm512_xor_si512(_mm512_loadu_si512(p + 64 * j), flip)};
 }
-// Input i of quad j for each output: as stored unsigned, and as the signed byte that quads_bytes() read.
-static inline I16 quad_input(const Quads& w, int j, int i) {
-  return {_mm512_and_si512(_mm512_srli_epi32(w.q[j], static_cast<unsigned>(8 * i)), _mm512_set1_epi32(255))};
+// Input i of each output: as stored unsigned, and as the signed byte that quad_of_bytes() read.
+static inline I16 input_of(Quad w, int i) {
+  return {_mm512_and_si512(_mm512_srli_epi32(w.v, static_cast<unsigned>(8 * i)), _mm512_set1_epi32(255))};
 }
-static inline I16 quad_signed(const Quads& w, int j, int i) {
-  return int_sub(quad_input(w, j, i), int_set1(kSignedOffset));
+static inline I16 signed_input_of(Quad w, int i) {
+  return int_sub(input_of(w, i), int_set1(kSignedOffset));
 }
 
-static inline __m512i broadcast_quad(const int8_t* a) {
+static inline __m512i broadcast_32(const void* a) {
   int32_t quad;
   __builtin_memcpy(&quad, a, 4);
   return _mm512_set1_epi32(quad);
 }
-// Products of quads [first, first + 4) with 16 activations.
-static inline I16 dot_16(const Quads& w, int first, const int8_t* a) {
-  __m512i acc = _mm512_setzero_si512();
-  for (int j = 0; j < 4; ++j) acc = _mm512_dpbusd_epi32(acc, w.q[first + j], broadcast_quad(a + 4 * j));
-  return {acc};
+// acc + the products of a quad with four activations.
+static inline I16 dot(I16 acc, Quad w, const int8_t* a) {
+  return {_mm512_dpbusd_epi32(acc.v, w.v, broadcast_32(a))};
 }
-static inline I16 dot_unsigned(const Quads& w, const int8_t* a) {
-  return int_add(dot_16(w, 0, a), dot_16(w, 4, a + 16));
+static inline I16 dot_signed(I16 acc, Quad w, const int8_t* a) {
+  return dot(acc, w, a);
 }
-static inline I16 dot_signed(const Quads& w, const int8_t* a) {
-  return dot_unsigned(w, a);
+// Two 16-bit numbers a lane, low and high, and acc + their products with a[0] and a[1].
+static inline I16 pair_16(I16 low, I16 high) {
+  return {_mm512_mask_blend_epi16(0xAAAAAAAA, low.v, _mm512_slli_epi32(high.v, 16))};
+}
+static inline I16 dot_pair(I16 acc, I16 w, const int16_t* a) {
+  return {_mm512_dpwssd_epi32(acc.v, w.v, broadcast_32(a))};
+}
+static inline I16 shift_left(I16 a, int bits) {
+  return {_mm512_slli_epi32(a.v, static_cast<unsigned>(bits))};
 }
 
-// Rows that a linear kernel works on at once.
-constexpr int kQuantRows = 8;
+// Rows that a linear kernel works on at once: as many as have their integer and float sums in registers.
+constexpr int kQuantRows = 12;
 constexpr int kFloatTile = 8;
 constexpr int kQueryTile = 4;
 

@@ -189,68 +189,72 @@ static inline void store_s8(int8_t* p, I16 a) {
   for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(a.v[i]);
 }
 
-// A group of 32 inputs by 16 outputs: byte 64 j + 4 n + i is input 4 j + i of output n.
-struct Quads {
-  uint8_t b[512];
+// Four inputs of sixteen outputs, "quad" j of a group of 32 (panel.h): byte 4 n + i is input i of output n.
+struct Quad {
+  uint8_t b[64];
 };
+// What quad_of_bytes() adds to signed weights.
 constexpr int32_t kSignedOffset = 0;
 
-static inline Quads quads_nibbles(const uint8_t* p) {
-  Quads w;
-  for (int i = 0; i < 256; ++i) {
-    w.b[i] = p[i] & 15;
-    w.b[i + 256] = static_cast<uint8_t>(p[i] >> 4);
+static inline Quad quad_of_nibbles(const uint8_t* p, int j) {
+  Quad w;
+  for (int i = 0; i < 64; ++i) w.b[i] = static_cast<uint8_t>(p[64 * (j % 4) + i] >> (j < 4 ? 0 : 4) & 15);
+  return w;
+}
+// Bit j of byte b of `high` becomes bit 4 of byte b.
+static inline Quad with_fifth_bits(Quad w, const uint8_t* high, int j) {
+  for (int b = 0; b < 64; ++b) w.b[b] |= static_cast<uint8_t>((high[b] >> j & 1) << 4);
+  return w;
+}
+// Bits 2(j%4) .. of byte b of vector j/4 become bits 4 and 5 of byte b.
+static inline Quad with_sixth_bits(Quad w, const uint8_t* high, int j) {
+  for (int b = 0; b < 64; ++b) {
+    w.b[b] |= static_cast<uint8_t>((high[64 * (j / 4) + b] >> (2 * (j % 4)) & 3) << 4);
   }
   return w;
 }
-// Adds bit j of byte b of `high` as bit 4 of byte b of quad j.
-static inline void quads_add_fifth_bits(Quads& w, const uint8_t* high) {
-  for (int j = 0; j < 8; ++j) {
-    for (int b = 0; b < 64; ++b) w.b[64 * j + b] |= static_cast<uint8_t>((high[b] >> j & 1) << 4);
-  }
-}
-// Adds two bits a quad: bits 2(j%4) .. of byte b of vector j/4 become bits 4 and 5.
-static inline void quads_add_sixth_bits(Quads& w, const uint8_t* high) {
-  for (int j = 0; j < 8; ++j) {
-    for (int b = 0; b < 64; ++b) {
-      w.b[64 * j + b] |= static_cast<uint8_t>((high[64 * (j / 4) + b] >> (2 * (j % 4)) & 3) << 4);
-    }
-  }
-}
-static inline Quads quads_bytes(const uint8_t* p) {
-  Quads w;
-  __builtin_memcpy(w.b, p, 512);
+static inline Quad quad_of_bytes(const uint8_t* p, int j) {
+  Quad w;
+  __builtin_memcpy(w.b, p + 64 * j, 64);
   return w;
 }
-// Input i of quad j for each output: as stored unsigned, and as the signed byte that quads_bytes() read.
-static inline I16 quad_input(const Quads& w, int j, int i) {
-  return int_lanes([&](int n) { return static_cast<int32_t>(w.b[64 * j + 4 * n + i]); });
+// Input i of each output: as stored unsigned, and as the signed byte that quad_of_bytes() read.
+static inline I16 input_of(const Quad& w, int i) {
+  return int_lanes([&](int n) { return static_cast<int32_t>(w.b[4 * n + i]); });
 }
-static inline I16 quad_signed(const Quads& w, int j, int i) {
-  return int_lanes([&](int n) { return static_cast<int32_t>(static_cast<int8_t>(w.b[64 * j + 4 * n + i])); });
+static inline I16 signed_input_of(const Quad& w, int i) {
+  return int_lanes([&](int n) { return static_cast<int32_t>(static_cast<int8_t>(w.b[4 * n + i])); });
 }
 
 template <typename Byte>
-static inline I16 dot_quads(const uint8_t* w, int quads, const int8_t* a) {
-  I16 sum = int_set1(0);
-  for (int j = 0; j < quads; ++j) {
-    for (int n = 0; n < 16; ++n) {
-      int32_t products = 0;
-      for (int i = 0; i < 4; ++i) products += static_cast<Byte>(w[64 * j + 4 * n + i]) * a[4 * j + i];
-      sum.v[n] += products;
-    }
+static inline I16 dot_bytes(I16 acc, const Quad& w, const int8_t* a) {
+  for (int n = 0; n < 16; ++n) {
+    int32_t products = 0;
+    for (int i = 0; i < 4; ++i) products += static_cast<Byte>(w.b[4 * n + i]) * a[i];
+    acc.v[n] += products;
   }
-  return sum;
+  return acc;
 }
-// Products of quads [first, first + 4) with 16 activations.
-static inline I16 dot_16(const Quads& w, int first, const int8_t* a) {
-  return dot_quads<uint8_t>(w.b + 64 * first, 4, a);
+// acc + the products of a quad with four activations.
+static inline I16 dot(I16 acc, const Quad& w, const int8_t* a) {
+  return dot_bytes<uint8_t>(acc, w, a);
 }
-static inline I16 dot_unsigned(const Quads& w, const int8_t* a) {
-  return dot_quads<uint8_t>(w.b, 8, a);
+static inline I16 dot_signed(I16 acc, const Quad& w, const int8_t* a) {
+  return dot_bytes<int8_t>(acc, w, a);
 }
-static inline I16 dot_signed(const Quads& w, const int8_t* a) {
-  return dot_quads<int8_t>(w.b, 8, a);
+// Two 16-bit numbers a lane, low and high, and acc + their products with a[0] and a[1].
+static inline I16 pair_16(I16 low, I16 high) {
+  return int_lanes([&](int i) {
+    return static_cast<int32_t>((static_cast<uint32_t>(low.v[i]) & 0xFFFF) | static_cast<uint32_t>(high.v[i])
+                                                                                 << 16);
+  });
+}
+static inline I16 dot_pair(I16 acc, I16 w, const int16_t* a) {
+  return int_lanes(
+      [&](int i) { return acc.v[i] + static_cast<int16_t>(w.v[i] & 0xFFFF) * a[0] + (w.v[i] >> 16) * a[1]; });
+}
+static inline I16 shift_left(I16 a, int bits) {
+  return int_lanes([&](int i) { return a.v[i] * (1 << bits); });
 }
 
 constexpr int kQuantRows = 4;
