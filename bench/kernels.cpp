@@ -16,7 +16,6 @@ namespace {
 using ops_testing::Device;
 using ops_testing::Random;
 
-constexpr uint32_t kWidth = 2048;
 constexpr uint32_t kMostRows = 512;
 
 std::unique_ptr<Backend> backend() {
@@ -27,20 +26,26 @@ std::unique_ptr<Backend> backend() {
   std::exit(1);
 }
 
-void linear(benchmark::State& state, DType type, size_t rows) {
+// `copies` of W take turns: one stays in the caches, many come from memory each time.
+void linear(benchmark::State& state, DType type, size_t rows, uint32_t n, uint32_t k, size_t copies) {
   Device device(backend());
   MemoryLedger ledger(uint64_t{1} << 40);
-  const Status prepared = device.backend().prepare(ledger, {kMostRows, kWidth, 128});
+  const Status prepared = device.backend().prepare(ledger, {kMostRows, k, 128});
   HEADRACE_CHECK(static_cast<bool>(prepared));
   Random random(1);
-  Linear w;
-  w.weight = device.weight(type, kWidth, kWidth, ops_testing::random_weights(random, type, kWidth, kWidth));
-  const Mat x = device.mat(ops_testing::random_floats(random, rows * kWidth), kWidth);
-  const Mat y = device.mat(rows, kWidth);
-  for (auto _ : state) device.ops().linear(x, {{&w, y}});
+  const auto weights = ops_testing::random_weights(random, type, n, k);
+  std::vector<Linear> w(copies);
+  for (Linear& linear : w) linear.weight = device.weight(type, n, k, weights);
+  const Mat x = device.mat(ops_testing::random_floats(random, rows * k), k);
+  const Mat y = device.mat(rows, n);
+  size_t next = 0;
+  for (auto _ : state) {
+    device.ops().linear(x, {{&w[next], y}});
+    next = (next + 1) % copies;
+  }
   const auto count = static_cast<double>(state.iterations());
-  const double products = static_cast<double>(rows) * kWidth * kWidth;
-  const auto bytes = static_cast<double>(device.backend().packed_bytes(type, kWidth, kWidth));
+  const double products = static_cast<double>(rows) * n * k;
+  const auto bytes = static_cast<double>(device.backend().packed_bytes(type, n, k));
   state.counters["GOP/s"] = benchmark::Counter(2 * products * count / 1e9, benchmark::Counter::kIsRate);
   state.counters["GB/s"] = benchmark::Counter(bytes * count / 1e9, benchmark::Counter::kIsRate);
 }
@@ -48,7 +53,7 @@ void linear(benchmark::State& state, DType type, size_t rows) {
 void attend(benchmark::State& state, size_t rows, uint32_t context) {
   Device device(backend());
   MemoryLedger ledger(uint64_t{1} << 40);
-  const Status prepared = device.backend().prepare(ledger, {kMostRows, kWidth, 128});
+  const Status prepared = device.backend().prepare(ledger, {kMostRows, 2048, 128});
   HEADRACE_CHECK(static_cast<bool>(prepared));
   const ops_testing::AttentionShape shape = {
       .n_kv_heads = 8, .group = 4, .d_head = 64, .key_type = DType::F16, .value_type = DType::F16};
@@ -79,9 +84,13 @@ void add_all() {
   for (const DType type : {DType::Q4_0, DType::Q4_1, DType::Q5_0, DType::Q8_0, DType::Q4_K, DType::Q5_K,
                            DType::Q6_K, DType::BF16, DType::F16, DType::F32}) {
     for (const size_t rows : {1, 2, 4, 8, 16, 32, 512}) {
-      benchmark::RegisterBenchmark(fmt::format("linear/{}/{}", info_of(type).name, rows).c_str(),
-                                   [=](benchmark::State& state) { linear(state, type, rows); })
-          ->UseRealTime();
+      const std::string of = fmt::format("{}/{}", info_of(type).name, rows);
+      benchmark::RegisterBenchmark(("linear/" + of).c_str(), [=](benchmark::State& state) {
+        linear(state, type, rows, 2048, 2048, 1);
+      })->UseRealTime();
+      benchmark::RegisterBenchmark(("cold/" + of).c_str(), [=](benchmark::State& state) {
+        linear(state, type, rows, 1536, 576, 200);
+      })->UseRealTime();
     }
   }
   for (const auto& [rows, context] : {std::pair{1, 512}, {1, 4096}, {512, 512}, {512, 4096}}) {

@@ -157,13 +157,23 @@ static void score_run(const AttendTask& t, size_t first, const std::byte* keys, 
   }
 }
 
+// Calls f.template operator()<Q>(first) for tiles of kQueryTile queries, then for one of those that are left.
+template <int Q, typename F>
+static inline void tile_of(size_t count, size_t first, const F& f) {
+  if (count == Q) return f.template operator()<Q>(first);
+  if constexpr (Q > 1) tile_of<Q - 1>(count, first, f);
+}
+template <typename F>
+static inline void for_tiles(size_t n, const F& f) {
+  for (size_t first = 0; first < n; first += kQueryTile) {
+    tile_of<kQueryTile>(n - first < kQueryTile ? n - first : kQueryTile, first, f);
+  }
+}
+
 static void score_all(const AttendTask& t, const std::byte* keys, size_t slot, size_t count, size_t offset,
                       float* scores) {
-  size_t first = 0;
-  for (; first + kQueryTile <= t.n_queries; first += kQueryTile) {
-    score_run<kQueryTile>(t, first, keys, slot, count, offset, scores);
-  }
-  for (; first < t.n_queries; ++first) score_run<1>(t, first, keys, slot, count, offset, scores);
+  for_tiles(t.n_queries,
+            [&]<int Q>(size_t first) { score_run<Q>(t, first, keys, slot, count, offset, scores); });
 }
 
 static inline uint64_t bits_below(uint32_t n) {
@@ -240,6 +250,46 @@ static void add_values(DType type, size_t d, const Block& block, uint64_t bits, 
   }
 }
 
+// The positions that all queries of a tile see, if each of them sees these as one stretch of its own: what
+// else it sees lies below or above. 0 if there is no such stretch.
+static inline uint64_t common_stretch(const uint64_t* bits, int queries) {
+  uint64_t common = ~uint64_t{0};
+  for (int q = 0; q < queries; ++q) common &= bits[q];
+  if (common == 0) return 0;
+  const int low = __builtin_ctzll(common);
+  const int high = 64 - __builtin_clzll(common);
+  const uint64_t between = bits_below(static_cast<uint32_t>(high)) & ~bits_below(static_cast<uint32_t>(low));
+  for (int q = 0; q < queries; ++q) {
+    if ((bits[q] & between) != common) return 0;
+  }
+  return common;
+}
+
+// Adds the block's values to the Q queries' states: together where they see the same positions, so that each
+// value is loaded once, and one by one before and after. Each query's values come in order of position.
+template <int Q>
+static void add_tile(const AttendTask& t, const Block& block, const uint64_t* bits, const float* p,
+                     float* rescale, float* const* o) {
+  const DType type = t.kv->value_type;
+  const size_t d = t.kv->d_head;
+  const uint64_t common = Q == 1 ? 0 : common_stretch(bits, Q);
+  const uint64_t below = common == 0 ? ~uint64_t{0} : (common & (~common + 1)) - 1;
+  for (int q = 0; q < Q; ++q) {
+    const uint64_t first = bits[q] & below;
+    if (first == 0) continue;
+    add_values<1>(type, d, block, first, p + static_cast<size_t>(q) * kBlockPositions, rescale + q, o + q);
+    rescale[q] = 1;
+  }
+  if (common == 0) return;
+  add_values<Q>(type, d, block, common, p, rescale, o);
+  for (int q = 0; q < Q; ++q) {
+    const uint64_t rest = bits[q] & ~below & ~common;
+    const float one = 1;
+    if (rest == 0) continue;
+    add_values<1>(type, d, block, rest, p + static_cast<size_t>(q) * kBlockPositions, &one, o + q);
+  }
+}
+
 static void finish_block(const AttendTask& t, const Block& block, float* scores, State* states) {
   float rescale[kAttendQueries];
   float* o[kAttendQueries];
@@ -250,17 +300,9 @@ static void finish_block(const AttendTask& t, const Block& block, float* scores,
     if (bits[q] != 0) states[q].saw_keys = true;
     if (bits[q] != 0) rescale[q] = softmax_block(bits[q], scores + q * kBlockPositions, states[q]);
   }
-  for (size_t q = 0; q < t.n_queries;) {
-    // Neighbours that see the same positions share each load of a value.
-    bool tile = q + kQueryTile <= t.n_queries;
-    for (size_t i = 1; tile && i < kQueryTile; ++i) tile = bits[q + i] == bits[q];
-    const float* p = scores + q * kBlockPositions;
-    if (bits[q] != 0 && tile)
-      add_values<kQueryTile>(t.kv->value_type, t.kv->d_head, block, bits[q], p, rescale + q, o + q);
-    if (bits[q] != 0 && !tile)
-      add_values<1>(t.kv->value_type, t.kv->d_head, block, bits[q], p, rescale + q, o + q);
-    q += tile ? kQueryTile : 1;
-  }
+  for_tiles(t.n_queries, [&]<int Q>(size_t q) {
+    add_tile<Q>(t, block, bits + q, scores + q * kBlockPositions, rescale + q, o + q);
+  });
 }
 
 static inline void clear_state(State& state) {
