@@ -106,6 +106,14 @@ struct KernelTable {
   double (*sum_exp_row)(const float* x, size_t n, float largest);
   /// As Backend::top_k, of one row: ids and values have room for k.
   void (*top_k_row)(const float* x, size_t n, size_t k, int32_t* ids, float* values);
+  // For measuring the machine (ceilings.h). The results mean nothing: they are there so that the work is
+  // done. `start`: 16 small numbers, which no compiler knows.
+  int32_t (*peak_int8)(const int8_t* start, size_t rounds);
+  size_t peak_int8_ops;  // additions and multiplications of a round
+  float (*peak_f32)(const float* start, size_t rounds);
+  size_t peak_f32_ops;
+  /// Reads n floats, a multiple of 64.
+  float (*read_floats)(const float* x, size_t n);
 };
 
 /// Null where the tier is not built.

@@ -13,6 +13,7 @@
 #include "ops/cpu/kernels/attention.h"
 #include "ops/cpu/kernels/linear_float.h"
 #include "ops/cpu/kernels/linear_quantised.h"
+#include "ops/cpu/kernels/peak.h"
 #include "ops/cpu/kernels/rows.h"
 #include "ops/cpu/kernels/top_k.h"
 

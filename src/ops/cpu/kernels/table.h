@@ -21,6 +21,11 @@ static constexpr KernelTable kTable = {
     .max_row = max_row,
     .sum_exp_row = sum_exp_row,
     .top_k_row = top_k_row,
+    .peak_int8 = peak_int8,
+    .peak_int8_ops = kPeakInt8Ops,
+    .peak_f32 = peak_f32,
+    .peak_f32_ops = kPeakF32Ops,
+    .read_floats = read_floats,
 };
 
 }  // namespace headrace::cpu::HEADRACE_TIER
