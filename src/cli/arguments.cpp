@@ -9,12 +9,14 @@
 namespace headrace::cli {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kLongNames = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kLongNames = {{
     {"-ctk", "--cache-type-k"},
     {"-ctv", "--cache-type-v"},
     {"-tb", "--threads-batch"},
     {"-np", "--parallel"},
     {"-sys", "--system-prompt"},
+    {"-ub", "--ubatch-size"},
+    {"-pg", "--pg"},
 }};
 
 bool is_text_flag(std::string_view argument) {

@@ -29,6 +29,7 @@ constexpr const char* kExamples =
     "  headrace chat -m smollm2:135m                      talk with it\n"
     "  headrace batch -m smollm2:135m in.jsonl out.jsonl  answer a file of requests\n"
     "  headrace info -m model.gguf                        what is in a model file\n"
+    "  headrace bench -m smollm2:135m                     how fast it runs here\n"
     "  headrace doctor                                    what this machine offers\n"
     "\n"
     "Each flag of a verb can also be given by the environment: --ctx-size is HEADRACE_CTX_SIZE.\n"
@@ -104,6 +105,7 @@ int run_command_line(int argc, const char* const* argv) {
   register_batch(app, action);
   register_info(app, action);
   register_perplexity(app, action);
+  register_bench(app, action);
   register_verify(app, action);
   register_pull(app, action);
   register_doctor(app, action);

@@ -15,6 +15,7 @@ using Action = std::function<Status()>;
 void register_run(CLI::App& app, Action& action);
 void register_chat(CLI::App& app, Action& action);
 void register_batch(CLI::App& app, Action& action);
+void register_bench(CLI::App& app, Action& action);
 void register_apply_template(CLI::App& app, Action& action);
 void register_info(CLI::App& app, Action& action);
 void register_perplexity(CLI::App& app, Action& action);

@@ -1,0 +1,145 @@
+// headrace bench on tiny models: what is measured and printed, never how fast it was.
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <sstream>
+
+#include "program.h"
+
+namespace headrace::testing {
+namespace {
+
+using Json = nlohmann::json;
+
+// Without ceilings, whose buffers take longer than a tiny model.
+Outcome bench(std::vector<std::string> extra, const Surroundings& surroundings = {}) {
+  std::vector<std::string> arguments = {"bench", "-m", llama_file(), "--no-ceilings", "--quiet", "-r", "2"};
+  arguments.insert(arguments.end(), extra.begin(), extra.end());
+  return headrace(arguments, surroundings);
+}
+
+std::vector<Json> lines_of(const Outcome& outcome) {
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  std::vector<Json> lines;
+  std::istringstream stream(outcome.out);
+  for (std::string line; std::getline(stream, line);) lines.push_back(Json::parse(line, nullptr, false));
+  return lines;
+}
+
+std::string names_of(const std::vector<Json>& lines) {
+  std::string names;
+  for (const Json& line : lines) {
+    names += std::to_string(line["n_threads"].get<int>()) + ":" + std::to_string(line["n_depth"].get<int>()) +
+             ":" + std::to_string(line["n_prompt"].get<int>()) + "+" +
+             std::to_string(line["n_gen"].get<int>()) + " ";
+  }
+  return names;
+}
+
+TEST(Bench, TestsComeInLlamaBenchsOrder) {
+  const std::vector<Json> lines = lines_of(
+      bench({"-p", "8,16", "-n", "4", "-pg", "8,4", "-d", "0,6", "-t", "1,2", "-b", "5", "-o", "jsonl"}));
+  EXPECT_EQ(names_of(lines),
+            "1:0:8+0 1:0:16+0 1:0:0+4 1:0:8+4 1:6:8+0 1:6:16+0 1:6:0+4 1:6:8+4 "
+            "2:0:8+0 2:0:16+0 2:0:0+4 2:0:8+4 2:6:8+0 2:6:16+0 2:6:0+4 2:6:8+4 ");
+  for (const Json& line : lines) {
+    EXPECT_EQ(line["samples_ns"].size(), 2U);
+    EXPECT_GT(line["avg_ts"], 0.0);
+    EXPECT_EQ(line["n_batch"], 5);
+    EXPECT_EQ(line["model_filename"], llama_file());
+    EXPECT_TRUE(line["share_of_read_stream"].is_null());
+  }
+}
+
+TEST(Bench, AListIsARangeOrFlagsThatAreRepeatedAndZeroIsLeftOut) {
+  EXPECT_EQ(names_of(lines_of(bench({"-p", "4-8+2", "-p", "9", "-n", "0", "-t", "1", "-o", "jsonl"}))),
+            "1:0:4+0 1:0:6+0 1:0:8+0 1:0:9+0 ");
+  EXPECT_EQ(names_of(lines_of(bench({"-p", "0", "-n", "1-4*2", "-t", "1", "-o", "jsonl"}))),
+            "1:0:0+1 1:0:0+2 1:0:0+4 ");
+}
+
+TEST(Bench, EveryFormatHoldsTheSameTests) {
+  const std::vector<std::string> tests = {"-p", "8", "-n", "2", "-t", "1", "-ctk", "f32"};
+  const auto in = [&](const char* format) {
+    std::vector<std::string> arguments = tests;
+    arguments.insert(arguments.end(), {"-o", format});
+    return bench(arguments);
+  };
+  const Json json = Json::parse(in("json").out, nullptr, false);
+  ASSERT_EQ(json.size(), 2U);
+  EXPECT_EQ(json[0]["type_k"], "f32");
+  EXPECT_EQ(json[0]["type_v"], "f16");
+  const Outcome csv = in("csv");
+  EXPECT_TRUE(csv.out.starts_with("build_commit,build_number,cpu_info,")) << csv.out;
+  EXPECT_EQ(std::count(csv.out.begin(), csv.out.end(), '\n'), 3);
+  const Outcome md = in("md");
+  for (const char* part :
+       {"| model ", "| type_k |", "|             pp8 |", "|             tg2 |", " ± ", "build: "})
+    EXPECT_TRUE(contains(md.out, part)) << part;
+  EXPECT_EQ(md.err, "");
+}
+
+TEST(Bench, CeilingsAreMeasuredWithinTheMemoryThatIsAllowed) {
+  const Outcome outcome = headrace({"bench", "-m", gemma3_file(), "-p", "4", "-n", "2", "-r", "1", "-t", "2",
+                                    "--memory", "16M", "-o", "jsonl"});
+  const std::vector<Json> lines = lines_of(outcome);
+  ASSERT_EQ(lines.size(), 2U);
+  for (const char* name : {"read_stream_gb_s", "read_stream_64m_gb_s", "int8_gop_s", "f32_gflop_s"})
+    EXPECT_GT(lines[0][name], 0.0) << name;
+  EXPECT_TRUE(lines[0]["share_of_read_stream"].is_null());
+  EXPECT_GT(lines[1]["share_of_read_stream"], 0.0);
+}
+
+TEST(Bench, WrongValuesNameTheFlag) {
+  struct Case {
+    std::vector<std::string> arguments;
+    int exit_code;
+    std::string part;
+  };
+  const Case cases[] = {
+      {{"-o", "sql"}, 2, "md, csv, json or jsonl"},
+      {{"-p", "8,"}, 2, "--n-prompt"},
+      {{"-p", "many"}, 2, "'many'"},
+      {{"-n", "99999999999"}, 2, "--n-gen"},
+      {{"-n", "1-999999"}, 2, "at most 1024 numbers"},
+      {{"-d", "-1"}, 2, "--n-depth"},
+      {{"-pg", "8"}, 2, "512,128"},
+      {{"-r", "0"}, 2, "--repetitions"},
+      {{"-t", "1025"}, 2, "--threads"},
+      {{"-b", "0"}, 2, "--batch-size"},
+      {{"-p", "0", "-n", "0"}, 2, "nothing to measure"},
+      {{"-p", "1-1024", "-t", "1-5"}, 2, "more than 4096 tests"},
+      {{"-p", "16777216"}, 2, "limit of 16777216"},
+      {{"-p", "1000000", "--memory", "8M"}, 4, "bytes"},
+      {{"-ngl", "1"}, 2, "-ngl"},
+  };
+  for (const Case& wrong : cases) {
+    const Outcome outcome = bench(wrong.arguments);
+    EXPECT_EQ(outcome.exit_code, wrong.exit_code) << wrong.part << outcome.err;
+    EXPECT_EQ(outcome.out, "") << wrong.part;
+    EXPECT_TRUE(contains(outcome.err, wrong.part)) << outcome.err;
+  }
+  EXPECT_EQ(headrace({"bench", "-m", "/nowhere"}).exit_code, 5);
+}
+
+TEST(Bench, CtrlCPrintsWhatWasMeasured) {
+  const Outcome outcome = bench({"-p", "4", "-n", "4", "-t", "1", "-r", "1000000", "-o", "json", "-v"},
+                                {.interrupt_when = [](const std::string&, const std::string& err) {
+                                  return contains(err, "repetition 3/");
+                                }});
+  EXPECT_EQ(outcome.exit_code, 130);
+  const Json json = Json::parse(outcome.out, nullptr, false);
+  ASSERT_EQ(json.size(), 1U) << outcome.out;
+  EXPECT_GE(json[0]["samples_ns"].size(), 2U);
+  EXPECT_TRUE(contains(outcome.err, "interrupted"));
+}
+
+TEST(Bench, AReaderThatLeavesEndsItQuietlyAndAFullDiskIsAnError) {
+  const Outcome gone = bench({"-p", "4", "-n", "0"}, {.reader_gone = true});
+  EXPECT_EQ(gone.exit_code, 0) << gone.err;
+  EXPECT_EQ(gone.err, "");
+  EXPECT_EQ(bench({"-p", "4", "-n", "0"}, {.stdout_path = "/dev/full"}).exit_code, 1);
+}
+
+}  // namespace
+}  // namespace headrace::testing
