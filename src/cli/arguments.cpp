@@ -9,7 +9,7 @@
 namespace headrace::cli {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kLongNames = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kLongNames = {{
     {"-ctk", "--cache-type-k"},
     {"-ctv", "--cache-type-v"},
     {"-tb", "--threads-batch"},
@@ -17,6 +17,10 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kLongName
     {"-sys", "--system-prompt"},
     {"-ub", "--ubatch-size"},
     {"-pg", "--pg"},
+    {"-npp", "--npp"},
+    {"-ntg", "--ntg"},
+    {"-npl", "--npl"},
+    {"-pps", "--pps"},
 }};
 
 bool is_text_flag(std::string_view argument) {

@@ -130,6 +130,20 @@ const cpu::Ceilings* BenchFacts::ceilings_of(uint32_t threads) const {
   return found == ceilings.end() ? nullptr : &*found;
 }
 
+void add_machine_fields(const BenchFacts& facts, uint32_t threads, Json& fields) {
+  fields["numerics"] = facts.numerics;
+  fields["kernels"] = facts.kernels;
+  fields["weight_bytes_per_token"] = facts.weights_per_token;
+  const cpu::Ceilings* ceilings = facts.ceilings_of(threads);
+  const auto add = [&](const char* name, double cpu::Ceilings::*figure) {
+    fields[name] = ceilings == nullptr ? Json() : Json(ceilings->*figure / kGiga);
+  };
+  add("read_stream_gb_s", &cpu::Ceilings::read_stream);
+  add("read_stream_64m_gb_s", &cpu::Ceilings::read_stream_small);
+  add("int8_gop_s", &cpu::Ceilings::int8_ops);
+  add("f32_gflop_s", &cpu::Ceilings::f32_ops);
+}
+
 Json bench_fields(const BenchFacts& facts, const SpeedResult& result) {
   const SpeedTest& test = result.test;
   const std::vector<double> speeds = result.samples_ts();
@@ -179,19 +193,8 @@ Json bench_fields(const BenchFacts& facts, const SpeedResult& result) {
                  {"stddev_ts", deviation_of(speeds)},
                  {"samples_ns", result.samples_ns},
                  {"samples_ts", speeds}};
-  fields["numerics"] = facts.numerics;
-  fields["kernels"] = facts.kernels;
-  fields["weight_bytes_per_token"] = facts.weights_per_token;
-  for (const char* name :
-       {"read_stream_gb_s", "read_stream_64m_gb_s", "int8_gop_s", "f32_gflop_s", "share_of_read_stream"}) {
-    fields[name] = nullptr;
-  }
-  if (const cpu::Ceilings* ceilings = facts.ceilings_of(test.n_threads)) {
-    fields["read_stream_gb_s"] = ceilings->read_stream / kGiga;
-    fields["read_stream_64m_gb_s"] = ceilings->read_stream_small / kGiga;
-    fields["int8_gop_s"] = ceilings->int8_ops / kGiga;
-    fields["f32_gflop_s"] = ceilings->f32_ops / kGiga;
-  }
+  add_machine_fields(facts, test.n_threads, fields);
+  fields["share_of_read_stream"] = nullptr;
   if (const std::optional<double> share = share_of_stream(facts, result))
     fields["share_of_read_stream"] = *share;
   return fields;
@@ -235,13 +238,13 @@ std::string SpeedReport::line(const SpeedResult& result) {
 std::string SpeedReport::end() const {
   if (format_ == BenchFormat::json) return shown_.empty() ? "]\n" : "\n]\n";
   if (format_ != BenchFormat::md) return "";
-  return fmt::format("\nbuild: {} (0)\n", facts_.version) + ceilings_text();
+  return footer_text(facts_) + shares_text();
 }
 
-std::string SpeedReport::ceilings_text() const {
-  std::string out =
-      fmt::format("numerics {}, kernels {}, {}\n", facts_.numerics, facts_.kernels, facts_.processor);
-  for (const cpu::Ceilings& c : facts_.ceilings) {
+std::string footer_text(const BenchFacts& facts) {
+  std::string out = fmt::format("\nbuild: {} (0)\nnumerics {}, kernels {}, {}\n", facts.version,
+                                facts.numerics, facts.kernels, facts.processor);
+  for (const cpu::Ceilings& c : facts.ceilings) {
     out += fmt::format(
         "ceilings with {} thread{}: read stream {:.1f} GB/s ({}), {:.1f} GB/s ({}) | int8 {:.0f} GOP/s | "
         "f32 {:.0f} GFLOP/s\n",
@@ -249,6 +252,11 @@ std::string SpeedReport::ceilings_text() const {
         c.read_stream_small / kGiga, human_bytes(std::min(cpu::kSmallStreamBytes, c.stream_bytes)),
         c.int8_ops / kGiga, c.f32_ops / kGiga);
   }
+  return out;
+}
+
+std::string SpeedReport::shares_text() const {
+  std::string out;
   for (const SpeedResult& result : shown_) {
     const std::optional<double> share = share_of_stream(facts_, result);
     if (!share) continue;

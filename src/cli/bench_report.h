@@ -48,12 +48,18 @@ class SpeedReport {
   std::string end() const;
 
  private:
-  std::string ceilings_text() const;
+  std::string shares_text() const;
 
   BenchFormat format_;
   BenchFacts facts_;
   std::vector<SpeedResult> shown_;
 };
+
+/// The fields that are ours: numerics, kernels, ceilings with so many threads.
+void add_machine_fields(const BenchFacts& facts, uint32_t threads, Json& fields);
+
+/// What stands below a table: build, numerics, ceilings.
+std::string footer_text(const BenchFacts& facts);
 
 /// All fields of a line.
 Json bench_fields(const BenchFacts& facts, const SpeedResult& result);

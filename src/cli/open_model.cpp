@@ -40,6 +40,7 @@ EngineOptions options_of(const EngineFlags& flags) {
   options.key_type = flags.key_type;
   options.value_type = flags.value_type;
   options.activations = flags.activations;
+  options.policy = flags.policy;
   options.interrupt = &interrupted();
   return options;
 }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -14,6 +15,7 @@
 #include "cli/numbers.h"
 #include "decode/sampler.h"
 #include "ops/backend.h"
+#include "schedule/admission.h"
 #include "tensor/dtype.h"
 
 namespace headrace::cli {
@@ -78,6 +80,8 @@ struct EngineFlags {
   bool no_warmup = false;
   uint32_t sequences = 1;  // at once; verbs with more than one have a flag of their own
   uint64_t kv_tokens = 0;  // as EngineOptions
+  // No flags: what a verb wants of its engine.
+  std::shared_ptr<const AdmissionPolicy> policy = nullptr;
 };
 void add_engine_flags(CLI::App& app, EngineFlags& flags);
 /// Of those, the ones that change the bits of results on purpose: cache types and numerics.

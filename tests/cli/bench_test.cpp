@@ -122,6 +122,39 @@ TEST(Bench, WrongValuesNameTheFlag) {
   EXPECT_EQ(headrace({"bench", "-m", "/nowhere"}).exit_code, 5);
 }
 
+TEST(BenchBatched, ALineForEachCaseThatFits) {
+  const auto batched = [](std::vector<std::string> extra) {
+    std::vector<std::string> arguments = {"bench",   "-m",        gemma3_file(), "--no-ceilings",
+                                          "--quiet", "--batched", "-npp",        "8,70",
+                                          "-ntg",    "3",         "-npl",        "1-4*2"};
+    arguments.insert(arguments.end(), extra.begin(), extra.end());
+    return headrace(arguments);
+  };
+  for (const bool shared : {false, true}) {
+    std::vector<std::string> extra = {"-o", "jsonl", "-c", "200", "-t", "1"};
+    if (shared) extra.push_back("-pps");
+    std::string cases;
+    for (const Json& line : lines_of(batched(extra))) {
+      cases += line["pp"].dump() + "," + line["tg"].dump() + "," + line["pl"].dump() + ":" +
+               line["n_kv"].dump() + " ";
+      EXPECT_EQ(line["is_pp_shared"], shared ? 1 : 0);
+      EXPECT_EQ(line["n_kv_max"], 200);
+      EXPECT_GT(line["speed"], 0.0);
+    }
+    EXPECT_EQ(cases, shared ? "8,3,1:11 8,3,2:14 8,3,4:20 70,3,1:73 70,3,2:76 70,3,4:82 "
+                            : "8,3,1:11 8,3,2:22 8,3,4:44 70,3,1:73 70,3,2:146 ");
+  }
+  const Outcome table = batched({});
+  EXPECT_EQ(table.exit_code, 0) << table.err;
+  EXPECT_TRUE(contains(table.out, "|    PP |     TG |    B |   N_KV |")) << table.out;
+  EXPECT_EQ(batched({"-o", "csv"}).exit_code, 2);
+  EXPECT_EQ(batched({"-p", "4"}).exit_code, 2);
+  EXPECT_EQ(batched({"-t", "1,2"}).exit_code, 2);
+  EXPECT_EQ(batched({"-c", "5"}).exit_code, 2);
+  EXPECT_EQ(bench({"-npp", "4"}).exit_code, 2);
+  EXPECT_EQ(batched({"--memory", "2M"}).exit_code, 4);
+}
+
 TEST(Bench, CtrlCPrintsWhatWasMeasured) {
   const Outcome outcome = bench({"-p", "4", "-n", "4", "-t", "1", "-r", "1000000", "-o", "json", "-v"},
                                 {.interrupt_when = [](const std::string&, const std::string& err) {
