@@ -6,6 +6,8 @@ JOBS   ?= $(shell nproc)
 BUILD  := build/$(PRESET)
 FUZZ_SECONDS ?= 600
 SCHEDULES ?= 1000000
+# Tests that a run leaves out (a regular expression); see .ci/run.
+WITHOUT ?=
 PROMPT ?= Explain in one paragraph how rivers form.
 
 .DEFAULT_GOAL := help
@@ -30,7 +32,7 @@ run: build       ## fetch the default model and answer PROMPT
 test: configure  ## build everything and run the fast tests
 	@cmake --build $(BUILD) -j $(JOBS)
 	@tools/check-structure
-	@ctest --test-dir $(BUILD) -j $(JOBS) -L fast --output-on-failure --no-tests=error
+	@ctest --test-dir $(BUILD) -j $(JOBS) -L fast $(if $(WITHOUT),-E '$(WITHOUT)') --output-on-failure --no-tests=error
 
 test-long:       ## the tests again under each sanitizer, the fuzzers, random schedules, planted bugs
 	@$(MAKE) test PRESET=asan

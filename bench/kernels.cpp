@@ -89,7 +89,7 @@ void add_all() {
         linear(state, type, rows, 2048, 2048, 1);
       })->UseRealTime();
       benchmark::RegisterBenchmark(("cold/" + of).c_str(), [=](benchmark::State& state) {
-        linear(state, type, rows, 1536, 576, 200);
+        linear(state, type, rows, 2048, 2048, 60);
       })->UseRealTime();
     }
   }

@@ -30,7 +30,13 @@ static void float_segments(const LinearTask& t, size_t row, size_t begin, TreeSu
   }
   const float* x = t.x + row * t.x_stride + begin;
   const std::byte* p = t.panel + begin * 16 * Format::bytes;
+  constexpr size_t step_bytes = S * 16 * Format::bytes;
   for (size_t i = 0; i < 64; ++i) {
+    // Few rows wait for memory. The segments are as many short streams, which prefetchers follow badly: the
+    // next tile of segments is asked for from its beginning to its end.
+    for (size_t line = 0; S > 1 && line < step_bytes; line += 64) {
+      __builtin_prefetch(p + (64 + i) * step_bytes + line, 0, 2);
+    }
     for (int s = 0; s < S; ++s) {
       const size_t k = static_cast<size_t>(s) * 64 + i;
       const V16 w = Format::get(p + k * 16 * Format::bytes);
