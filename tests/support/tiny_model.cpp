@@ -35,22 +35,6 @@ struct Shape {
   uint32_t vocab_size;
 };
 
-// The character that stands for `byte` in byte-level vocabularies: itself if it is printable, else one from
-// U+0100 on.
-std::string byte_character(uint32_t byte) {
-  const auto printable = [](uint32_t b) {
-    return (b >= '!' && b <= '~') || (b >= 0xA1 && b <= 0xAC) || (b >= 0xAE && b <= 0xFF);
-  };
-  uint32_t code_point = byte;
-  if (!printable(byte)) {
-    code_point = 0x100;
-    for (uint32_t b = 0; b < byte; ++b) code_point += printable(b) ? 0 : 1;
-  }
-  std::string out;
-  append_utf8(out, code_point);
-  return out;
-}
-
 // K-quants come in blocks of 256 along K.
 uint32_t width_for(const TinyModelOptions& options) {
   return options.width != 0 ? options.width : std::max(64U, info_of(options.type).block_elements);
@@ -105,30 +89,6 @@ class Weights {
   TinyRandom random_;
 };
 
-void add_byte_level_tokenizer(GgufWriter& file) {
-  Vocab vocab;
-  for (const char* name : {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}) vocab.add(name, kControl);
-  for (uint32_t byte = 0; byte < 256; ++byte) vocab.add(byte_character(byte));
-  const std::string space = byte_character(' ');
-  const std::vector<std::string> merges = {"t h", "th e", space + " the", "i n", "e r"};
-  for (const std::string& merge : merges) {
-    const size_t cut = merge.find(' ');
-    vocab.add(merge.substr(0, cut) + merge.substr(cut + 1));
-  }
-  HEADRACE_CHECK(vocab.tokens.size() == kTinyLlamaVocab);
-  file.add("tokenizer.ggml.model", "gpt2")
-      .add("tokenizer.ggml.pre", "smollm")
-      .add("tokenizer.ggml.tokens", vocab.tokens)
-      .add("tokenizer.ggml.token_type", vocab.types)
-      .add("tokenizer.ggml.merges", merges)
-      .add("tokenizer.ggml.bos_token_id", uint32_t{1})
-      .add("tokenizer.ggml.eos_token_id", uint32_t{2})
-      .add("tokenizer.ggml.add_bos_token", false)
-      .add("tokenizer.chat_template",
-           "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}"
-           "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}");
-}
-
 void add_sentencepiece_tokenizer(GgufWriter& file) {
   Vocab vocab;
   vocab.add("<pad>", kControl);
@@ -163,13 +123,49 @@ void add_sentencepiece_tokenizer(GgufWriter& file) {
 
 }  // namespace
 
+std::string byte_character(uint32_t byte) {
+  const auto printable = [](uint32_t b) {
+    return (b >= '!' && b <= '~') || (b >= 0xA1 && b <= 0xAC) || (b >= 0xAE && b <= 0xFF);
+  };
+  uint32_t code_point = byte;
+  if (!printable(byte)) {
+    code_point = 0x100;
+    for (uint32_t b = 0; b < byte; ++b) code_point += printable(b) ? 0 : 1;
+  }
+  std::string out;
+  append_utf8(out, code_point);
+  return out;
+}
+
+void add_byte_level_tokenizer(GgufWriter& file, const std::vector<std::string>& merges) {
+  Vocab vocab;
+  for (const char* name : {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}) vocab.add(name, kControl);
+  for (uint32_t byte = 0; byte < 256; ++byte) vocab.add(byte_character(byte));
+  for (const std::string& merge : merges) {
+    const size_t cut = merge.find(' ');
+    vocab.add(merge.substr(0, cut) + merge.substr(cut + 1));
+  }
+  HEADRACE_CHECK(vocab.tokens.size() == kTokensBesidesMerges + merges.size());
+  file.add("tokenizer.ggml.model", "gpt2")
+      .add("tokenizer.ggml.pre", "smollm")
+      .add("tokenizer.ggml.tokens", vocab.tokens)
+      .add("tokenizer.ggml.token_type", vocab.types)
+      .add("tokenizer.ggml.merges", merges)
+      .add("tokenizer.ggml.bos_token_id", uint32_t{1})
+      .add("tokenizer.ggml.eos_token_id", uint32_t{2})
+      .add("tokenizer.ggml.add_bos_token", false)
+      .add("tokenizer.chat_template",
+           "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}"
+           "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}");
+}
+
 GgufWriter tiny_llama(const TinyModelOptions& options) {
   const uint32_t width = width_for(options);
   const Shape shape{"llama", 2, 2, width, 2 * width, width / kHeads, kTinyLlamaVocab};
   GgufWriter file;
   add_sizes(file, shape, options.context_length);
   file.add("llama.rope.dimension_count", shape.d_head).add("llama.rope.freq_base", 10000.0F);
-  add_byte_level_tokenizer(file);
+  add_byte_level_tokenizer(file, {"t h", "th e", byte_character(' ') + " the", "i n", "e r"});
 
   Weights weights(file, options);
   weights.matrix("token_embd.weight", shape.vocab_size, shape.d_model);

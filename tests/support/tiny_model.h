@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "formats/testing/gguf_writer.h"
 #include "tensor/dtype.h"
@@ -29,6 +30,15 @@ GgufWriter tiny_llama(const TinyModelOptions& options = {});
 /// on one KV head; SentencePiece tokenizer with byte fallback that adds BOS (id 2); no chat template. 294
 /// tokens: id 6 + b is the byte b, then come "▁", the letters and some pieces.
 GgufWriter tiny_gemma3(const TinyModelOptions& options = {});
+
+/// The character that stands for `byte` in byte-level vocabularies, as UTF-8: itself if it is printable, else
+/// one from U+0100 on.
+std::string byte_character(uint32_t byte);
+
+/// A byte-level tokenizer ("smollm") with a chat template: <|endoftext|>, <|im_start|>, <|im_end|>, the 256
+/// bytes, then what each merge ("t h") makes.
+void add_byte_level_tokenizer(GgufWriter& file, const std::vector<std::string>& merges);
+inline constexpr uint32_t kTokensBesidesMerges = 259;
 
 inline constexpr uint32_t kTinyLlamaVocab = 264;
 inline constexpr uint32_t kTinyGemma3Vocab = 294;
