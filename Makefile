@@ -11,7 +11,7 @@ WITHOUT ?=
 PROMPT ?= Explain in one paragraph how rivers form.
 
 .DEFAULT_GOAL := help
-.PHONY: help deps configure build run test test-long fuzz schedules planted bench format format-check tidy install clean
+.PHONY: help deps configure build run test test-long fuzz schedules planted bench bench-peers format format-check tidy install clean
 
 help:            ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -56,6 +56,12 @@ fuzz:            ## FUZZ_SECONDS of every fuzzer, two at a time; findings in bui
 
 bench: build     ## measure this machine; see bench/README.md
 	@bench/run
+
+bench-peers:     ## build llama.cpp outside of the project and compare with it; PEERS="--quick" and the like
+	@tools/install-deps --peers
+	@$(MAKE) --no-print-directory configure
+	@cmake --build $(BUILD) -j $(JOBS) --target headrace make_random_model bench_read_stream
+	@bench/peers --build $(BUILD) $(PEERS)
 
 format:          ## format the sources in place
 	@git ls-files '*.cpp' '*.h' | xargs clang-format -i
