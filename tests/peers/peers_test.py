@@ -128,6 +128,12 @@ class PeersTest(unittest.TestCase):
         done = self.peers("--models", "none.gguf")
         self.assertIn("'none.gguf' is no file and none of smollm2", done.stderr)
 
+    def test_programs_are_found_by_relative_paths(self):
+        os.symlink(self.folder / "build" / "headrace", self.folder / "headrace")
+        done = subprocess.run(self.command("--rounds", "1", "--cells", "tg128", "--headrace", "./headrace"), check=False,
+                              capture_output=True, text=True, cwd=self.folder, env=self.environment, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
+
     def test_missing_models_are_made(self):
         done = self.peers("--rounds", "1", "--cells", "tg128", "--models", "random-1b-q4_k")
         self.assertEqual(done.returncode, 0, done.stderr)
