@@ -35,18 +35,21 @@ def run(command, patience_s=PATIENCE_S, environment=None):
     return done.stdout
 
 
-def json_lines(command, environment=None):
-    """The JSON objects that `command` prints, one a line, other lines left out. At least one."""
-    objects = []
-    for line in run(command, environment=environment).splitlines():
-        if line.lstrip().startswith("{"):
-            try:
-                objects.append(json.loads(line))
-            except ValueError as error:
-                raise Failure(f"{' '.join(map(str, command))}: this is no JSON ({error}): {line[:200]}") from error
-    if not objects:
-        raise Failure(f"{' '.join(map(str, command))}: printed no JSON")
-    return objects
+def json_lines(command, environment=None, attempts=1):
+    """The JSON objects that `command` prints, one a line, other lines left out. At least one.
+
+    A program that ends well and prints none is run again, `attempts` times in all.
+    """
+    command = [str(word) for word in command]
+    for _ in range(attempts):
+        lines = [line for line in run(command, environment=environment).splitlines() if line.lstrip().startswith("{")]
+        try:
+            objects = [json.loads(line) for line in lines]
+        except ValueError as error:
+            raise Failure(f"{' '.join(command)}: this is no JSON ({error}): {lines[0][:200]}") from error
+        if objects:
+            return objects
+    raise Failure(f"{' '.join(command)}: printed no JSON")
 
 
 def value(fields, name, command):
@@ -104,7 +107,9 @@ class Peer:
                        "--output-format", "jsonl"]
         else:
             command = [self.folder / "llama-bench", *common, "-r", 1, "-o", "jsonl"]
-        fields = json_lines(command)[-1]
+        # llama-batched-bench prints by a thread that it does not wait for: on a busy machine the line is lost now
+        # and then.
+        fields = json_lines(command, attempts=5 if cell.batched else 1)[-1]
         return value(fields, cell.field, command), fields
 
 

@@ -3,6 +3,7 @@ import random
 from statistics import mean, median
 
 from .cells import WHAT
+from .rounds import BUSY
 
 RESAMPLES = 10000
 
@@ -70,6 +71,9 @@ def model_table(model, results, ceilings, model_bytes):
     lines += ["| cell | headrace tok/s | llama.cpp tok/s | ratio | 95 % | rounds (discarded) | share of ceiling, ours and "
               "peer's | llama.cpp as |", "|---|---|---|---|---|---|---|---|"]
     lines += [row(result, ceilings, model_bytes) for result in results]
+    others = max((r.others for result in results for r in result.rounds), default=0)
+    if others > BUSY:
+        lines += ["", f"Other programs kept up to {others:.1f} processors busy meanwhile: these figures can't be relied on."]
     for result in results:
         times = [r.seconds for r in result.rounds if {"A", "B"} <= r.seconds.keys()]
         if times and result.cell.kind == "shared":
@@ -81,7 +85,7 @@ def model_table(model, results, ceilings, model_bytes):
 
 
 def legend(cells, drift):
-    kept = f"a round in which the read stream over 1 GiB moved by more than {drift:.0%} is discarded and counted" \
+    kept = f"a round in which the read stream over 1 GiB moved by more than {drift * 100:g} % is discarded and counted" \
         if drift < 1 else "no round is discarded, however the read stream moved"
     return "\n".join([
         "Speeds are medians over rounds A B B A (A = headrace, B = llama.cpp), two runs of each in a round; the ratio "

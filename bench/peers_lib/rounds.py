@@ -2,10 +2,12 @@
 from dataclasses import dataclass, field
 
 from .cells import TRIALS
+from .load import OthersLoad
 from .programs import Failure, Peer, read_stream
 
 ORDER = "ABBA"
 ATTEMPTS_PER_ROUND = 3  # a machine that is never steady must not keep us for ever
+BUSY = 0.1  # processors: more than a system's own housekeeping
 
 
 @dataclass
@@ -13,6 +15,7 @@ class Round:
     ours: float    # mean of the two runs, tokens per second
     peer: float
     stream: tuple  # GB/s over 1 GiB and over 64 MiB, means of before and after
+    others: float  # processors that other programs kept busy meanwhile
     seconds: dict  # whole time of a run where the programs say it: {"A": s, "B": s}
 
     @property
@@ -74,6 +77,7 @@ class Bench:
 
     def one_round(self, model, cell, peer, number):
         """(Round, how far the stream moved)."""
+        others = OthersLoad()
         before = self.stream()
         speeds = {"A": [], "B": []}
         seconds = {}
@@ -88,11 +92,11 @@ class Bench:
         after = self.stream()
         moved = abs(after[0] - before[0]) / before[0]
         stream = tuple((b + a) / 2 for b, a in zip(before, after))
-        one = Round(sum(speeds["A"]) / 2, sum(speeds["B"]) / 2, stream,
+        one = Round(sum(speeds["A"]) / 2, sum(speeds["B"]) / 2, stream, others.processors(),
                     {who: sum(times) / len(times) for who, times in seconds.items()})
         self.record(event="round", model=model, cell=cell.name, round=number, ours=one.ours, peer=one.peer,
                     ratio=one.ratio, stream_before=before, stream_after=after, moved=moved,
-                    kept=moved <= self.drift)
+                    others=one.others, kept=moved <= self.drift)
         return one, moved
 
     def measure_cell(self, model, cell, result):
@@ -110,11 +114,16 @@ class Bench:
                 else:
                     result.discarded += 1
                 say(f"  {cell.name} round {attempt + 1}: {one.ours:.1f} and {one.peer:.1f} tok/s, ratio {one.ratio:.2f},"
-                    f" read stream {one.stream[0]:.1f} GB/s moved by {moved:.1%}{'' if kept else ': discarded'}")
+                    f" read stream {one.stream[0]:.1f} GB/s moved by {moved:.1%}"
+                    f"{busy(one.others)}{'' if kept else ': discarded'}")
         except Failure as failure:
             result.failure = str(failure)
             self.record(event="failed", model=model, cell=cell.name, message=str(failure))
             say(f"  {cell.name} failed: {failure}")
+
+
+def busy(processors):
+    return f", others kept {processors:.1f} processors busy" if processors > BUSY else ""
 
 
 def say(text):

@@ -14,7 +14,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent.parent
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(PROJECT / "bench"))
-from peers_lib import cells, llama_cpp, report  # noqa: E402
+from peers_lib import cells, llama_cpp, load, report  # noqa: E402
 from peers_lib.programs import Failure  # noqa: E402
 
 SPEED_CELLS = "pp512,tg128"
@@ -105,6 +105,11 @@ class PeersTest(unittest.TestCase):
             self.assertIn("the reason why it fails", self.table())
             self.assertIn("| tg128 | 30.0 |", self.table())
 
+    def test_what_llama_cpp_did_not_print_is_measured_again(self):
+        done = self.peers("--rounds", "1", "--cells", "batch8", STUB_LOSES=str(self.folder / "lost"))
+        self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
+        self.assertTrue((self.folder / "lost").exists())
+
     def test_ctrl_c_leaves_what_is_measured(self):
         running = subprocess.Popen(self.command("--rounds", "1", "--cells", "tg128,batch8"), stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True,
@@ -154,6 +159,11 @@ class PartsTest(unittest.TestCase):
         self.assertGreaterEqual(high, 1.3)
         self.assertIsNone(report.interval([1.0]))
         self.assertEqual(report.interval([2.0] * 7), (2.0, 2.0))
+
+    def test_the_load_of_others_is_what_this_process_did_not_make(self):
+        alone = load.OthersLoad()
+        alone.busy, alone.ours, alone.uptime = alone.busy - 30, alone.ours - 10, alone.uptime - 40
+        self.assertAlmostEqual(alone.processors(), 0.5, delta=0.1)
 
     def test_the_peer_has_context_enough(self):
         shared = cells.CELLS["shared32"]

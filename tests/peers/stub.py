@@ -3,6 +3,7 @@
 
 STUB_FAILS: programs and flags that make one crash ("llama-bench -fa off;headrace"). STUB_STREAM: a file with one
 figure a line; each call of bench_read_stream takes the first. STUB_LOG: a file that gets every command line.
+STUB_LOSES: a file that llama-batched-bench makes; when it does, it prints nothing else.
 """
 import json
 import os
@@ -21,6 +22,10 @@ for failure in filter(None, os.environ.get("STUB_FAILS", "").split(";")):
         sys.exit(3)
 if f"STUB_SLEEPS_{name.replace('-', '_')}" in os.environ:
     time.sleep(60)
+
+if name == "llama-batched-bench" and "STUB_LOSES" in os.environ and not Path(os.environ["STUB_LOSES"]).exists():
+    Path(os.environ["STUB_LOSES"]).touch()
+    sys.exit(0)
 
 if name == "bench_read_stream":
     gb_s = 10.0
