@@ -22,25 +22,24 @@ inline double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-// Bytes per second of reading a buffer of `bytes`, the best of several times. By default it is far larger
-// than the caches.
-inline double read_stream(size_t threads, size_t bytes = size_t{1} << 30, int times = 5) {
-  const size_t n_words = bytes / sizeof(uint64_t);
-  std::vector<uint64_t> buffer(n_words, 1);
+// Bytes per second of reading a buffer far larger than the caches, best of five.
+inline double read_stream(size_t threads) {
+  constexpr size_t kWords = size_t{1} << 27;  // 1 GiB
+  std::vector<uint64_t> buffer(kWords, 1);
   ThreadPool pool(threads);
   std::vector<uint64_t> sums(64 * threads);
   double best = 0;
-  for (int round = 0; round < times; ++round) {
+  for (int round = 0; round < 5; ++round) {
     const Clock::time_point begin = Clock::now();
     pool.parallel_for(64 * threads, [&](size_t part, size_t) {
-      const size_t words = n_words / (64 * threads);
+      const size_t words = kWords / (64 * threads);
       uint64_t lanes[8] = {};
       for (size_t i = part * words; i < (part + 1) * words; i += 8) {
         for (size_t j = 0; j < 8; ++j) lanes[j] += buffer[i + j];
       }
       for (const uint64_t lane : lanes) sums[part] += lane;
     });
-    best = std::max(best, static_cast<double>(n_words * sizeof(uint64_t)) / seconds_since(begin));
+    best = std::max(best, static_cast<double>(kWords * sizeof(uint64_t)) / seconds_since(begin));
   }
   return best;
 }
