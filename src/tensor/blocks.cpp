@@ -1,5 +1,6 @@
 #include "tensor/blocks.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/result.h"
@@ -34,19 +35,6 @@ int8_t nibble(const std::byte* quants, size_t element) {
   return static_cast<int8_t>(element < 16 ? byte & 15 : byte >> 4);
 }
 
-// The 6-bit scales and minimums of Q4_K and Q5_K: eight of each in 12 bytes.
-void unpack_scales(const std::byte* p, BlockParts& parts) {
-  for (size_t j = 0; j < 8; ++j) {
-    if (j < 4) {
-      parts.scales[j] = u8(p, j) & 63;
-      parts.minimums[j] = u8(p, j + 4) & 63;
-    } else {
-      parts.scales[j] = static_cast<int16_t>((u8(p, j + 4) & 15) | (u8(p, j - 4) >> 6) << 4);
-      parts.minimums[j] = static_cast<int16_t>(u8(p, j + 4) >> 4 | (u8(p, j) >> 6) << 4);
-    }
-  }
-}
-
 void split_32(DType type, const std::byte* block, BlockParts& parts) {
   parts.elements = 32;
   parts.group = 32;
@@ -79,7 +67,11 @@ void split_k4_k5(DType type, const std::byte* block, BlockParts& parts) {
   parts.group = 32;
   parts.d = half_at(block);
   parts.dmin = half_at(block + 2);
-  unpack_scales(block + 4, parts);
+  uint8_t scales[8];
+  uint8_t minimums[8];
+  unpack_scales(block + 4, scales, minimums);
+  std::copy_n(scales, 8, parts.scales);
+  std::copy_n(minimums, 8, parts.minimums);
   const bool five = type == DType::Q5_K;
   const std::byte* high = block + 16;
   const std::byte* quants = block + (five ? 48 : 16);
@@ -113,6 +105,15 @@ void split_k6(const std::byte* block, BlockParts& parts) {
 }
 
 }  // namespace
+
+void unpack_scales(const std::byte* bytes, uint8_t* scales, uint8_t* minimums) {
+  for (size_t j = 0; j < 4; ++j) {
+    scales[j] = u8(bytes, j) & 63;
+    minimums[j] = u8(bytes, j + 4) & 63;
+    scales[j + 4] = static_cast<uint8_t>((u8(bytes, j + 8) & 15) | (u8(bytes, j) >> 6) << 4);
+    minimums[j + 4] = static_cast<uint8_t>(u8(bytes, j + 8) >> 4 | (u8(bytes, j + 4) >> 6) << 4);
+  }
+}
 
 void split_block(DType type, const std::byte* block, BlockParts& parts) {
   switch (type) {

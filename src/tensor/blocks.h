@@ -28,4 +28,7 @@ struct BlockParts {
 // Q4_1 stores an added minimum m: here dmin = -m and minimums[g] = 1.
 void split_block(DType type, const std::byte* block, BlockParts& parts);
 
+/// The eight 6-bit scales and minimums in the 12 bytes that Q4_K and Q5_K keep them in.
+void unpack_scales(const std::byte* bytes, uint8_t* scales, uint8_t* minimums);
+
 }  // namespace headrace

@@ -1,5 +1,8 @@
 #include "ops/cpu/pack.h"
 
+#include <emmintrin.h>
+
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -45,22 +48,6 @@ Layout layout_of(DType type) {
   panic("layout_of a float type", __FILE__, __LINE__);
 }
 
-void put_quant(const Layout& layout, std::byte* group, size_t i, size_t c, int quant) {
-  auto* out = reinterpret_cast<uint8_t*>(group);
-  const size_t at = quad_byte(i, c);
-  const auto value = static_cast<unsigned>(quant + layout.offset);
-  if (layout.bits == 8) {
-    out[at] = static_cast<uint8_t>(value);
-    return;
-  }
-  out[at % 256] |= static_cast<uint8_t>((value & 15) << (at < 256 ? 0 : 4));
-  const size_t quad = at / 64;
-  const size_t b = at % 64;
-  if (layout.bits == 5) out[kNibbleBytes + b] |= static_cast<uint8_t>((value >> 4) << quad);
-  if (layout.bits == 6)
-    out[kNibbleBytes + 64 * (quad / 4) + b] |= static_cast<uint8_t>((value >> 4) << (2 * (quad % 4)));
-}
-
 int get_quant(const Layout& layout, const std::byte* group, size_t i, size_t c) {
   const auto* in = reinterpret_cast<const uint8_t*>(group);
   const size_t at = quad_byte(i, c);
@@ -96,54 +83,202 @@ ScaleOffsets offsets_of(DType type) {
   }
 }
 
+uint32_t word_at(const std::byte* p) {
+  uint32_t word = 0;
+  std::memcpy(&word, p, 4);
+  return word;
+}
+
+// Files and panels both keep neighbouring inputs in neighbouring bytes, so a column moves word by word: word
+// j of a group is a quad of column c, at byte 64 j + 4 c (panel.h).
+class Column {
+ public:
+  Column(std::byte* group, size_t c) : at_(group + 4 * c) {}
+  void put(size_t word, uint32_t value) { std::memcpy(at_ + 64 * word, &value, 4); }
+
+  // `low` and `high`: sixteen inputs each, in the four bits from `shift` of each byte.
+  void put_nibbles(const std::byte* low, const std::byte* high, unsigned shift) {
+    for (size_t j = 0; j < 4; ++j) {
+      const uint32_t a = word_at(low + 4 * j) >> shift & 0x0F0F0F0F;
+      const uint32_t b = word_at(high + 4 * j) >> shift & 0x0F0F0F0F;
+      put(j, a | b << 4);
+    }
+  }
+  void put_16_bytes(const std::byte* quants) {
+    for (size_t j = 0; j < 4; ++j) put(j, word_at(quants + 4 * j));
+  }
+  // Bit i of `bits` is the fifth bit of input i: bit j of a byte belongs to quad j.
+  void put_fifth_bits(uint32_t bits) {
+    uint32_t word = 0;
+    for (unsigned j = 0; j < 8; ++j) {
+      const uint32_t four = bits >> (4 * j) & 15;
+      word |= (four * 0x00204081 & 0x01010101) << j;  // bit n to byte n
+    }
+    put(4, word);
+  }
+  // Bit g of byte i of `high` is the fifth bit of input i.
+  void put_fifth_bits(const std::byte* high, unsigned g) {
+    uint32_t word = 0;
+    for (unsigned j = 0; j < 8; ++j) word |= (word_at(high + 4 * j) >> g & 0x01010101) << j;
+    put(4, word);
+  }
+  // Bits 2q and 2q + 1 of byte i of `high` are the upper bits of input i.
+  void put_sixth_bits(const std::byte* high, unsigned q) {
+    for (size_t v = 0; v < 2; ++v) {
+      uint32_t word = 0;
+      for (unsigned j = 0; j < 4; ++j) {
+        word |= (word_at(high + 16 * v + 4 * j) >> (2 * q) & 0x03030303) << (2 * j);
+      }
+      put(4 + v, word);
+    }
+  }
+
+ private:
+  std::byte* at_;
+};
+
+// The quants of one block, whose bytes stand as tensor/blocks.cpp says.
+void pack_quants(DType type, const std::byte* block, std::byte* panel, size_t c) {
+  const size_t group_bytes = layout_of(type).group_bytes;
+  Column first(panel, c);
+  switch (type) {
+    case DType::Q4_0:
+      return first.put_16_bytes(block + 2);
+    case DType::Q4_1:
+      return first.put_16_bytes(block + 4);
+    case DType::Q5_0:
+      first.put_16_bytes(block + 6);
+      return first.put_fifth_bits(word_at(block + 2));
+    case DType::Q8_0:
+      for (size_t j = 0; j < 8; ++j) first.put(j, word_at(block + 2 + 4 * j));
+      return;
+    case DType::Q4_K:
+    case DType::Q5_K:
+      for (unsigned g = 0; g < 8; ++g) {
+        const bool five = type == DType::Q5_K;
+        const std::byte* quants = block + (five ? 48 : 16) + 32 * (g / 2);
+        Column column(panel + g * group_bytes, c);
+        column.put_nibbles(quants, quants + 16, 4 * (g % 2));
+        if (five) column.put_fifth_bits(block + 16, g);
+      }
+      return;
+    case DType::Q6_K:
+      for (unsigned g = 0; g < 8; ++g) {
+        const size_t half = g / 4;  // of 128 inputs: 64 bytes of nibbles, 32 of upper bits
+        const unsigned quarter = g % 4;
+        const std::byte* quants = block + 64 * half + 32 * (quarter % 2);
+        Column column(panel + g * group_bytes, c);
+        column.put_nibbles(quants, quants + 16, 4 * (quarter / 2));
+        column.put_sixth_bits(block + 128 + 32 * half, quarter);
+      }
+      return;
+    case DType::F32:
+    case DType::F16:
+    case DType::BF16:
+      break;
+  }
+}
+
 void copy_half(std::byte* to, size_t c, const std::byte* from) {
   std::memcpy(to + 2 * c, from, 2);
 }
 
-// The f16 scales are copied as they stand in the file's block (blocks.cpp has the offsets), so that no
-// conversion can lose a bit.
-void pack_scales(DType type, const std::byte* block, const BlockParts& parts, size_t c, std::byte* panel) {
+// The f16 scales are copied as they stand in the file's block, so that no conversion can lose a bit.
+void pack_scales(DType type, const std::byte* block, std::byte* panel, size_t c) {
   const ScaleOffsets at = offsets_of(type);
   copy_half(panel + at.d, c, type == DType::Q6_K ? block + 208 : block);
   if (info_of(type).minimum) copy_half(panel + at.dmin, c, block + 2);
-  if (parts.elements == 32) return;
-  for (size_t g = 0; g < 256 / parts.group; ++g) {
-    panel[at.scales + 16 * g + c] = static_cast<std::byte>(parts.scales[g]);
-    if (info_of(type).minimum) panel[at.minimums + 16 * g + c] = static_cast<std::byte>(parts.minimums[g]);
+  if (type == DType::Q6_K) {
+    for (size_t g = 0; g < 16; ++g) panel[at.scales + 16 * g + c] = block[192 + g];
+  } else if (info_of(type).block_elements == 256) {
+    uint8_t scales[8];
+    uint8_t minimums[8];
+    unpack_scales(block + 4, scales, minimums);
+    for (size_t g = 0; g < 8; ++g) {
+      panel[at.scales + 16 * g + c] = static_cast<std::byte>(scales[g]);
+      panel[at.minimums + 16 * g + c] = static_cast<std::byte>(minimums[g]);
+    }
   }
+}
+
+// A block of zeros that stay +0 when multiplied: the quants hold the format's offset.
+void make_zero_block(DType type, std::byte* block) {
+  std::memset(block, 0, info_of(type).block_bytes);
+  if (type == DType::Q4_0) std::memset(block + 2, 0x88, 16);
+  if (type == DType::Q5_0) std::memset(block + 2, 0xFF, 4);
+  if (type == DType::Q6_K) std::memset(block + 128, 0xAA, 64);
 }
 
 void pack_quantised(DType type, size_t k, size_t n, const std::byte* rows, std::byte* panel) {
   const DTypeInfo& info = info_of(type);
-  const Layout layout = layout_of(type);
   const size_t block_bytes = panel_block_bytes(type);
-  const size_t row_bytes = k / info.block_elements * info.block_bytes;
-  std::memset(panel, 0, panel_bytes(type, k));
-  BlockParts parts;
-  for (size_t c = 0; c < kPanelWidth; ++c) {
-    for (size_t b = 0; b < k / info.block_elements; ++b) {
-      std::byte* out = panel + b * block_bytes;
-      if (c < n) {
-        const std::byte* block = rows + c * row_bytes + b * info.block_bytes;
-        split_block(type, block, parts);
-        pack_scales(type, block, parts, c, out);
-      } else {
-        std::memset(parts.quants, 0, sizeof parts.quants);
-      }
-      for (size_t i = 0; i < info.block_elements; ++i) {
-        put_quant(layout, out + i / 32 * layout.group_bytes, i % 32, c, parts.quants[i]);
+  const size_t blocks = k / info.block_elements;
+  std::byte zero[256];
+  make_zero_block(type, zero);
+  for (size_t b = 0; b < blocks; ++b) {
+    std::byte* out = panel + b * block_bytes;
+    for (size_t c = 0; c < kPanelWidth; ++c) {
+      const std::byte* block = c < n ? rows + (c * blocks + b) * info.block_bytes : zero;
+      pack_quants(type, block, out, c);
+      pack_scales(type, block, out, c);
+    }
+  }
+}
+
+// Eight rows of eight 16-bit numbers, turned: out[i] holds number i of each row. SSE2, which every x86-64
+// has.
+void turn_8x8(const uint16_t* rows, size_t stride, __m128i (&out)[8]) {
+  __m128i a[8];
+  __m128i b[8];
+  for (size_t r = 0; r < 8; ++r) a[r] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows + r * stride));
+  for (size_t r = 0; r < 4; ++r) {
+    b[2 * r] = _mm_unpacklo_epi16(a[2 * r], a[2 * r + 1]);
+    b[2 * r + 1] = _mm_unpackhi_epi16(a[2 * r], a[2 * r + 1]);
+  }
+  for (size_t h = 0; h < 2; ++h) {
+    for (size_t r = 0; r < 2; ++r) {
+      a[4 * h + 2 * r] = _mm_unpacklo_epi32(b[4 * h + r], b[4 * h + r + 2]);
+      a[4 * h + 2 * r + 1] = _mm_unpackhi_epi32(b[4 * h + r], b[4 * h + r + 2]);
+    }
+  }
+  for (size_t r = 0; r < 4; ++r) {
+    out[2 * r] = _mm_unpacklo_epi64(a[r], a[4 + r]);
+    out[2 * r + 1] = _mm_unpackhi_epi64(a[r], a[4 + r]);
+  }
+}
+
+constexpr size_t kFloatPackTile = 64;
+
+void put_tile(const uint16_t (&tile)[kPanelWidth][kFloatPackTile], size_t count, std::byte* panel) {
+  uint16_t* out = reinterpret_cast<uint16_t*>(panel);
+  for (size_t i = 0; i < count; i += 8) {
+    for (size_t half = 0; half < 2; ++half) {
+      __m128i columns[8];
+      turn_8x8(&tile[8 * half][i], kFloatPackTile, columns);
+      for (size_t j = 0; j < std::min<size_t>(8, count - i); ++j) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(out + (i + j) * kPanelWidth + 8 * half), columns[j]);
       }
     }
   }
 }
 
+void put_tile(const float (&tile)[kPanelWidth][kFloatPackTile], size_t count, std::byte* panel) {
+  float* out = reinterpret_cast<float*>(panel);
+  for (size_t i = 0; i < count; ++i) {
+    for (size_t c = 0; c < kPanelWidth; ++c) out[i * kPanelWidth + c] = tile[c][i];
+  }
+}
+
+// Through a tile that stays in the first-level cache: rows may lie a multiple of 4096 bytes apart, and then
+// sixteen of their lines would push each other out.
 template <typename T>
 void pack_floats(size_t k, size_t n, const std::byte* rows, std::byte* panel) {
-  std::memset(panel, 0, k * kPanelWidth * sizeof(T));
-  for (size_t c = 0; c < n; ++c) {
-    for (size_t i = 0; i < k; ++i) {
-      std::memcpy(panel + (i * kPanelWidth + c) * sizeof(T), rows + (c * k + i) * sizeof(T), sizeof(T));
-    }
+  T tile[kPanelWidth][kFloatPackTile] = {};
+  for (size_t begin = 0; begin < k; begin += kFloatPackTile) {
+    const size_t count = std::min(kFloatPackTile, k - begin);
+    for (size_t c = 0; c < n; ++c)
+      std::memcpy(tile[c], rows + (c * k + begin) * sizeof(T), count * sizeof(T));
+    put_tile(tile, count, panel + begin * kPanelWidth * sizeof(T));
   }
 }
 
