@@ -22,6 +22,7 @@ using cpu::kPanelWidth;
 // Pointwise work below this many floats is done by the caller: waking a thread costs more.
 constexpr size_t kFloatsPerThread = 8192;
 constexpr size_t kPartsPerThread = 8;
+constexpr size_t kAttendPartsPerThread = 32;  // tiles differ in cost: later rows see more keys
 // Rows of a linear are taken in blocks whose activations stay in a core's second-level cache while panel
 // after panel goes by: whole tiles of every tier (multiples of kRowTile), and of this size where that is
 // more.
@@ -174,15 +175,20 @@ class CpuBackend final : public Backend {
   void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale, Mat out) override {
     const size_t heads = q.cols / kv.d_head;
     const size_t group = heads / kv.n_kv_heads;
-    size_t tiles = 0;  // of up to kAttendQueries queries of one key head
-    for (uint32_t i = 0; i < plan.n_items; ++i) tiles += tiles_of(plan.items[i], group) * kv.n_kv_heads;
-    pool_.parallel_for(tiles, [&](size_t task, size_t worker) {
+    // A tile is up to kAttendQueries queries of one key head; an item has tiles_of() for each of them.
+    const auto tiles_in = [&](uint32_t item) { return tiles_of(plan.items[item], group) * kv.n_kv_heads; };
+    size_t tiles = 0;
+    for (uint32_t i = 0; i < plan.n_items; ++i) tiles += tiles_in(i);
+    const size_t parts = std::min(tiles, kAttendPartsPerThread * pool_.threads());
+    pool_.parallel_for(parts, [&](size_t part, size_t worker) {
+      size_t tile = tiles * part / parts;
+      size_t left = tiles * (part + 1) / parts - tile;
       uint32_t item = 0;
-      while (task >= tiles_of(plan.items[item], group) * kv.n_kv_heads) {
-        task -= tiles_of(plan.items[item++], group) * kv.n_kv_heads;
+      for (; left > 0; --left, ++tile) {
+        while (tile >= tiles_in(item)) tile -= tiles_in(item++);
+        const size_t per_head = tiles_of(plan.items[item], group);
+        attend_tile(q, kv, plan, plan.items[item], tile / per_head, tile % per_head, scale, out, worker);
       }
-      const size_t item_tiles = tiles_of(plan.items[item], group);
-      attend_tile(q, kv, plan, plan.items[item], task / item_tiles, task % item_tiles, scale, out, worker);
     });
     pool_.parallel_for(plan.n_reduces * heads, [&](size_t task, size_t worker) {
       const AttentionReduce& reduce = plan.reduces[task / heads];
