@@ -10,12 +10,14 @@
 #include <cstring>
 
 #include "engine/lineup.h"
-#include "timed_backend.h"
+#include "ops/traced_backend.h"
+#include "world.h"
 
 namespace headrace::bench {
 namespace {
 
 constexpr uint32_t kPageTokens = 64;
+constexpr size_t kTraceEvents = size_t{1} << 20;
 
 struct Split {
   double plan = 0;    // snapshot, policy, applying it
@@ -98,9 +100,9 @@ Result<Split> schedule(uint32_t sequences, uint32_t steps) {
 
 Status steps_of_64(const char* path, size_t threads, bool greedy) {
   HEADRACE_TRY(auto inner, best_backend(threads));
-  auto timed = std::make_unique<TimedBackend>(std::move(inner));
-  const TimedBackend& clock = *timed;
-  HEADRACE_TRY(World world, open(path, std::move(timed), {.context = 512, .sequences = 64}));
+  Trace trace(kTraceEvents);
+  HEADRACE_TRY(World world, open(path, make_traced_backend(std::move(inner), trace),
+                                 {.context = 512, .sequences = 64, .trace = &trace}));
   Engine& engine = *world.engine;
   for (uint32_t i = 0; i < 64; ++i) {
     Request request;
@@ -113,24 +115,24 @@ Status steps_of_64(const char* path, size_t threads, bool greedy) {
   std::vector<Event> events;
   // Until every prompt has been read.
   while (engine.stats().last_step_rows != 64 || engine.stats().waiting > 0) engine.step(events);
-  double in_steps = 0;
-  uint32_t steps = 0;
-  const double ops_before = clock.seconds();
-  for (; steps < 60; ++steps) {
+  trace.clear();
+  constexpr uint32_t kSteps = 60;
+  for (uint32_t i = 0; i < kSteps; ++i) {
     events.clear();
-    const Clock::time_point begin = Clock::now();
     engine.step(events);
-    in_steps += seconds_since(begin);
     if (engine.stats().last_step_rows != 64)
       return make_error(Errc::io, "a step of {} rows", engine.stats().last_step_rows);
   }
-  const double in_ops = clock.seconds() - ops_before;
+  const TraceSummary summary = summary_of(trace);
+  if (summary.steps != kSteps) return make_error(Errc::io, "the trace was full");
+  const double in_steps = static_cast<double>(summary.step_ns) / 1e9;
+  const double outside = static_cast<double>(summary.step_ns - summary.op_ns) / 1e9;
   fmt::print(
       "{{\"model\": \"{}\", \"backend\": \"{}\", \"threads\": {}, \"rows\": 64, \"sampling\": \"{}\", "
       "\"step_ms\": {:.3f}, "
       "\"outside_ops_us\": {:.1f}, \"outside_ops_share\": {:.4f}}}\n",
       printable(path), engine.backend().name(), threads, greedy ? "greedy" : "default",
-      in_steps / steps * 1e3, (in_steps - in_ops) / steps * 1e6, (in_steps - in_ops) / in_steps);
+      in_steps / kSteps * 1e3, outside / kSteps * 1e6, outside / in_steps);
   return {};
 }
 

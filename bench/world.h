@@ -1,8 +1,7 @@
-// What the benchmarks share: an engine on a model file, the machine's read stream, statistics.
+// What the benchmarks share: an engine on a model file, a clock, made-up prompts.
 #pragma once
 
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -20,41 +19,6 @@ using Clock = std::chrono::steady_clock;
 
 inline double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
-// Bytes per second of reading a buffer far larger than the caches, best of five.
-inline double read_stream(size_t threads) {
-  constexpr size_t kWords = size_t{1} << 27;  // 1 GiB
-  std::vector<uint64_t> buffer(kWords, 1);
-  ThreadPool pool(threads);
-  std::vector<uint64_t> sums(64 * threads);
-  double best = 0;
-  for (int round = 0; round < 5; ++round) {
-    const Clock::time_point begin = Clock::now();
-    pool.parallel_for(64 * threads, [&](size_t part, size_t) {
-      const size_t words = kWords / (64 * threads);
-      uint64_t lanes[8] = {};
-      for (size_t i = part * words; i < (part + 1) * words; i += 8) {
-        for (size_t j = 0; j < 8; ++j) lanes[j] += buffer[i + j];
-      }
-      for (const uint64_t lane : lanes) sums[part] += lane;
-    });
-    best = std::max(best, static_cast<double>(kWords * sizeof(uint64_t)) / seconds_since(begin));
-  }
-  return best;
-}
-
-struct Rate {
-  double mean = 0;
-  double deviation = 0;
-};
-
-inline Rate rate_of(const std::vector<double>& values) {
-  Rate rate;
-  for (const double v : values) rate.mean += v / static_cast<double>(values.size());
-  for (const double v : values) rate.deviation += (v - rate.mean) * (v - rate.mean);
-  rate.deviation = values.size() > 1 ? std::sqrt(rate.deviation / static_cast<double>(values.size() - 1)) : 0;
-  return rate;
 }
 
 struct World {

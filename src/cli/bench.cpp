@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "cli/bench_world.h"
+#include "cli/trace_file.h"
 #include "cli/verbs.h"
 #include "core/log.h"
 #include "core/threads.h"
@@ -23,7 +24,12 @@ Status bench(BenchFlags& flags) {
   for (uint32_t& threads : flags.n_threads) {
     if (threads == 0) threads = static_cast<uint32_t>(default_thread_count());
   }
-  return flags.batched ? bench_batched(flags) : bench_speed(flags);
+  HEADRACE_TRY(const TraceFile trace, TraceFile::open(flags.trace));
+  flags.engine.trace = trace.trace();
+  const Status done = flags.batched ? bench_batched(flags) : bench_speed(flags);
+  // Also of what was interrupted; but there is nothing to see in a trace of an error.
+  if (done || done.error().code == Errc::cancelled) HEADRACE_RETURN_IF_ERROR(trace.finish(flags.model.quiet));
+  return done;
 }
 
 void add_test_flags(CLI::App& verb, BenchFlags& flags) {
@@ -95,6 +101,7 @@ void register_bench(CLI::App& app, Action& action) {
         return known ? std::string() : "expected md, csv, json or jsonl, found '" + text + "'";
       })
       ->type_name("md|csv|json|jsonl");
+  add_trace_flag(verb, flags->trace);
   verb.add_flag("--progress,--verbose,-v", flags->progress, "Tell on standard error what is being measured");
   verb.footer(
       "\nA LIST is 128,512 or 1-4 or 128-1024+128 or 1-64*2.\n\n"

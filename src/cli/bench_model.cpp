@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
+#include <utility>
 
 namespace headrace::cli {
 namespace {
@@ -13,14 +15,36 @@ std::string size_label(uint64_t parameters) {
   return fmt::format("{:.1f}B", count / 1e9);
 }
 
-}  // namespace
+// What GGUF's general.file_type says, as llama-bench spells it. A file may well hold more bytes of another
+// type.
+constexpr uint64_t kNoFileType = UINT64_MAX;
+constexpr std::pair<uint64_t, std::string_view> kFileTypes[] = {
+    {0, "all F32"}, {1, "F16"},           {2, "Q4_0"},           {3, "Q4_1"},          {7, "Q8_0"},
+    {8, "Q5_0"},    {14, "Q4_K - Small"}, {15, "Q4_K - Medium"}, {16, "Q5_K - Small"}, {17, "Q5_K - Medium"},
+    {18, "Q6_K"},   {32, "BF16"},
+};
 
-std::string model_type_text(const ModelFile& file, const ModelInfo& info) {
+std::optional<std::string_view> file_type(const ModelFile& file) {
+  if (file.gguf() == nullptr) return std::nullopt;
+  const Result<uint64_t> number = file.gguf()->uint_or("general.file_type", kNoFileType);
+  for (const auto& [known, name] : kFileTypes) {
+    if (number && *number == known) return name;
+  }
+  return std::nullopt;
+}
+
+DType commonest_type(const ModelFile& file) {
   std::array<uint64_t, kDTypes> bytes{};
   for (const FileTensor& tensor : file.tensors())
     bytes[static_cast<size_t>(tensor.type)] += tensor.data.size();
-  const auto most = static_cast<DType>(std::ranges::max_element(bytes) - bytes.begin());
-  return fmt::format("{} {} {}", info.architecture, size_label(info.parameters), name_of(most));
+  return static_cast<DType>(std::ranges::max_element(bytes) - bytes.begin());
+}
+
+}  // namespace
+
+std::string model_type_text(const ModelFile& file, const ModelInfo& info) {
+  return fmt::format("{} {} {}", info.architecture, size_label(info.parameters),
+                     file_type(file).value_or(name_of(commonest_type(file))));
 }
 
 uint64_t tensor_bytes(const ModelFile& file) {

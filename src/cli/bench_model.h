@@ -9,7 +9,8 @@
 
 namespace headrace::cli {
 
-/// "llama 135M Q4_1": architecture, parameters, and the type that most bytes of weights have.
+/// "llama 135M Q4_1", "gemma3 268M Q4_K - Medium": architecture, parameters, and the type that the file says
+/// it has, or else that most of its bytes have.
 std::string model_type_text(const ModelFile& file, const ModelInfo& info);
 
 /// Bytes of all tensors of the file.

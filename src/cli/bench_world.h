@@ -37,6 +37,7 @@ struct BenchFlags {
   std::vector<uint32_t> n_pl = {1, 2, 4, 8};
   bool pp_shared = false;
   uint32_t kv_tokens = 0;
+  std::string trace;  // a file
   bool no_ceilings = false;
   bool progress = false;
 };

@@ -12,6 +12,7 @@
 #include "core/threads.h"
 #include "hub/model_cache.h"
 #include "ops/cpu/cpu_backend.h"
+#include "ops/traced_backend.h"
 #include "text/tokenizer_file.h"
 
 namespace headrace::cli {
@@ -41,6 +42,7 @@ EngineOptions options_of(const EngineFlags& flags) {
   options.value_type = flags.value_type;
   options.activations = flags.activations;
   options.policy = flags.policy;
+  options.trace = flags.trace;
   options.interrupt = &interrupted();
   return options;
 }
@@ -94,6 +96,7 @@ Result<OpenModel> open_model(const ModelFlags& flags, const EngineFlags& engine_
   const uint32_t threads = engine_flags.threads == 0 ? cores : engine_flags.threads;
   const uint32_t threads_batch = engine_flags.threads_batch == 0 ? threads : engine_flags.threads_batch;
   std::unique_ptr<Backend> backend = make_cpu_backend(tier, std::max(threads, threads_batch));
+  if (engine_flags.trace != nullptr) backend = make_traced_backend(std::move(backend), *engine_flags.trace);
   std::string description =
       fmt::format("{}, exact{}, {} thread{}", backend->name(),
                   engine_flags.activations == ActivationNumerics::f32 ? " with f32 activations" : "", threads,

@@ -13,6 +13,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/numbers.h"
+#include "core/trace.h"
 #include "decode/sampler.h"
 #include "ops/backend.h"
 #include "schedule/admission.h"
@@ -82,6 +83,7 @@ struct EngineFlags {
   uint64_t kv_tokens = 0;  // as EngineOptions
   // No flags: what a verb wants of its engine.
   std::shared_ptr<const AdmissionPolicy> policy = nullptr;
+  Trace* trace = nullptr;  // must outlive the engine
 };
 void add_engine_flags(CLI::App& app, EngineFlags& flags);
 /// Of those, the ones that change the bits of results on purpose: cache types and numerics.

@@ -9,6 +9,7 @@
 #include "cli/prefill_progress.h"
 #include "cli/prompt.h"
 #include "cli/text_input.h"
+#include "cli/trace_file.h"
 #include "cli/verbs.h"
 #include "core/file.h"
 #include "core/log.h"
@@ -34,6 +35,7 @@ struct RunFlags {
   bool json = false;
   bool verbose = false;
   bool verbose_prompt = false;
+  std::string trace;  // a file
 };
 
 Result<PromptText> read_prompt(RunFlags& flags) {
@@ -136,6 +138,8 @@ Status print_json(const RunFlags& flags, const OpenModel& model, const Answer& a
 Status run(RunFlags& flags) {
   if (flags.model.quiet) spdlog::set_level(spdlog::level::err);
   HEADRACE_TRY(const PromptText prompt, read_prompt(flags));
+  HEADRACE_TRY(const TraceFile trace, TraceFile::open(flags.trace));
+  flags.engine.trace = trace.trace();
   HEADRACE_TRY(OpenModel model, open_model(flags.model, flags.engine));
   HEADRACE_TRY(std::vector<int32_t> tokens, encode_prompt(model.tokenizer, prompt));
   const uint64_t seed = seed_of(flags.sampling);
@@ -150,6 +154,7 @@ Status run(RunFlags& flags) {
   else if (flags.logprobs)
     print_logprobs(model.tokenizer, done.draws);
   if (!flags.model.quiet) note(figures_line(model, done.result));
+  HEADRACE_RETURN_IF_ERROR(trace.finish(flags.model.quiet));
   if (done.result.finished == FinishReason::cancelled && !done.result.stopped) {
     return make_error(Errc::cancelled, "interrupted");
   }
@@ -185,6 +190,7 @@ void register_run(CLI::App& app, Action& action) {
       })
       ->type_name("N");
   verb.add_flag("--json", flags->json, "One JSON object on standard output when the answer is complete");
+  add_trace_flag(verb, flags->trace);
   verb.add_flag("--verbose,-v", flags->verbose, "Show seed, context and memory");
   verb.add_flag("--verbose-prompt", flags->verbose_prompt, "Show the prompt's tokens");
   verb.footer(

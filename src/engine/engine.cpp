@@ -63,6 +63,7 @@ class EngineImpl final : public Engine {
   void end(RequestId id, std::optional<uint32_t> choice);
   void expire();
   void drop_ended();
+  std::vector<StepChunk> schedule();
   void build_rows(std::span<const StepChunk> chunks);
   void run_rows();
   void observe(size_t layer, ConstMat x);
@@ -169,7 +170,8 @@ Status EngineImpl::start() {
                                            {.max_rows = options_.batch_rows,
                                             .max_outputs = outputs,
                                             .activations = options_.activations,
-                                            .interrupt = options_.interrupt}));
+                                            .interrupt = options_.interrupt,
+                                            .trace = options_.trace}));
   choose_context();
   HEADRACE_TRY(store_, StateStore::create(*backend_, ledger_, model_->layer_groups(), store_options()));
   // Last, so that a context beyond memory is refused with the bytes that it would take.
@@ -297,7 +299,20 @@ void EngineImpl::drop_ended() {
 
 // --- a step -----------------------------------------------------------------------------------------------
 
+std::vector<StepChunk> EngineImpl::schedule() {
+  const TraceSpan phase(options_.trace, TraceKind::phase, "schedule");
+  expire();
+  drop_ended();
+  std::vector<StepChunk> chunks;
+  if (!lineup_->empty()) {
+    const StepPlan plan = options_.policy->plan(lineup_->snapshot(limits_, options_.page_tokens));
+    lineup_->apply(plan, limits_, step_number_ - 1, chunks);
+  }
+  return chunks;
+}
+
 void EngineImpl::build_rows(std::span<const StepChunk> chunks) {
+  const TraceSpan phase(options_.trace, TraceKind::phase, "rows");
   rows_.clear();
   row_choices_.clear();
   outputs_.clear();
@@ -355,6 +370,7 @@ void EngineImpl::read_outputs() {
 // Greedy rows take the argmax op, most drawn ones the op of the best logits; only what needs a whole row of
 // logits brings one to the host.
 void EngineImpl::read_tile(std::span<const Output> tile) {
+  const TraceSpan phase(options_.trace, TraceKind::phase, "draw");
   int32_t likeliest[kMaxLogitRows] = {};
   double sums[kMaxLogitRows] = {};
   uint32_t wanted[kMaxLogitRows] = {};  // of a row's best logits
@@ -424,6 +440,7 @@ void EngineImpl::take_token(Choice& choice, Event event) {
 
 // Commits what was computed.
 void EngineImpl::finish_step(std::span<const StepChunk> chunks) {
+  const TraceSpan phase(options_.trace, TraceKind::phase, "commit");
   for (const StepChunk& chunk : chunks) {
     Choice& choice = *lineup_->running()[chunk.index];
     const uint32_t computed = store_->length(*choice.sequence);
@@ -435,16 +452,12 @@ void EngineImpl::finish_step(std::span<const StepChunk> chunks) {
 }
 
 void EngineImpl::step(std::vector<Event>& events) {
+  TraceSpan span(options_.trace, TraceKind::step, "step");
+  const uint64_t prompt_rows = stats_.prompt_rows;
   ++step_number_;
   stats_.last_step_rows = 0;
   events_.clear();
-  expire();
-  drop_ended();
-  std::vector<StepChunk> chunks;
-  if (!lineup_->empty()) {
-    const StepPlan plan = options_.policy->plan(lineup_->snapshot(limits_, options_.page_tokens));
-    lineup_->apply(plan, limits_, step_number_ - 1, chunks);
-  }
+  const std::vector<StepChunk> chunks = schedule();
   if (!chunks.empty()) {
     build_rows(chunks);
     run_rows();
@@ -462,6 +475,10 @@ void EngineImpl::step(std::vector<Event>& events) {
     const Status books = check_books();
     if (!books) panic(books.error().message, __FILE__, __LINE__);
   }
+  const uint64_t read = stats_.prompt_rows - prompt_rows;
+  span.set_sizes({{{"rows", stats_.last_step_rows},
+                   {"decode_rows", stats_.last_step_rows - read},
+                   {"prefill_rows", read}}});
 }
 
 EngineStats EngineImpl::stats() const {

@@ -18,6 +18,7 @@
 #include "cache/reuse.h"
 #include "core/memory_ledger.h"
 #include "core/result.h"
+#include "core/trace.h"
 #include "decode/sampler.h"
 #include "models/model.h"
 #include "ops/backend.h"
@@ -73,6 +74,9 @@ struct EngineOptions {
   const std::atomic<bool>* interrupt = nullptr;
   /// May be null; must outlive the engine.
   LayerObserver* observer = nullptr;
+  /// May be null; must outlive the engine. Gets a span for each step and each of its phases. (Ops are
+  /// recorded by a backend: ops/traced_backend.h.)
+  Trace* trace = nullptr;
 };
 
 /// What to do with a prompt: continue it (n times), or score it.

@@ -1,6 +1,7 @@
 #include "engine/step_runner.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace headrace {
 
@@ -37,6 +38,7 @@ Result<StepRunner> StepRunner::create(Backend& backend, const Model& model, Memo
 
 void StepRunner::run(StateStore& store, std::span<const Row> rows,
                      const std::function<void(size_t layer, ConstMat x)>* after_layer) {
+  std::optional<TraceSpan> phase(std::in_place, options_.trace, TraceKind::phase, "plan");
   tokens_.clear();
   positions_.clear();
   output_rows_.clear();
@@ -57,12 +59,14 @@ void StepRunner::run(StateStore& store, std::span<const Row> rows,
                      .n_outputs = output_rows_.size(),
                      .interrupt = options_.interrupt,
                      .after_layer = after_layer};
+  phase.emplace(options_.trace, TraceKind::phase, "forward");
   const Ops ops(*backend_, options_.activations);
   Workspace workspace(activations_.as<float>(), workspace_floats_);
   model_->forward(ops, step, workspace, hidden_.top(output_rows_.size()));
 }
 
 void StepRunner::project(size_t first, size_t count) {
+  const TraceSpan phase(options_.trace, TraceKind::phase, "project");
   projected_ = logits_.top(count);
   model_->logits(Ops(*backend_, options_.activations),
                  {hidden_.row(first), count, hidden_.cols, hidden_.stride}, projected_);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cache/state_store.h"
+#include "core/trace.h"
 #include "models/model.h"
 #include "ops/ops.h"
 
@@ -16,6 +17,7 @@ struct StepRunnerOptions {
   uint32_t max_outputs = 0;  // rows of logits at once
   ActivationNumerics activations = ActivationNumerics::int8;
   const std::atomic<bool>* interrupt = nullptr;
+  Trace* trace = nullptr;
 };
 
 class StepRunner {

@@ -135,6 +135,7 @@ class Backend {
 
  protected:
   friend class DeviceBuffer;
+  friend class TracedBackend;                           // whose memory is the inner one's
   virtual std::byte* allocate_bytes(size_t bytes) = 0;  // zeroed, 64-byte aligned; nullptr if there is none
   virtual void free_bytes(std::byte* data, size_t bytes) = 0;
 };

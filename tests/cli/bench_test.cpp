@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <sstream>
 
 #include "program.h"
@@ -172,6 +173,87 @@ TEST(Bench, AReaderThatLeavesEndsItQuietlyAndAFullDiskIsAnError) {
   EXPECT_EQ(gone.exit_code, 0) << gone.err;
   EXPECT_EQ(gone.err, "");
   EXPECT_EQ(bench({"-p", "4", "-n", "0"}, {.stdout_path = "/dev/full"}).exit_code, 1);
+}
+
+// --- the trace --------------------------------------------------------------------------------------------
+
+struct Span {
+  std::string name;
+  std::string kind;
+  double begin = 0;  // microseconds
+  double end = 0;
+  Json args;
+
+  bool holds(const Span& other) const { return begin <= other.begin && other.end <= end; }
+};
+
+std::vector<Span> spans_of(const Json& trace, const std::string& kind) {
+  std::vector<Span> spans;
+  for (const Json& event : trace["traceEvents"]) {
+    if (event["ph"] != "X" || event["cat"] != kind) continue;
+    const double begin = event["ts"];
+    spans.push_back({event["name"], event["cat"], begin, begin + event["dur"].get<double>(), event["args"]});
+  }
+  return spans;
+}
+
+size_t holders(const std::vector<Span>& spans, const Span& inner) {
+  // Times are written in thousandths of a microsecond.
+  const Span shorter = {inner.name, inner.kind, inner.begin + 0.002, inner.end - 0.002, {}};
+  return std::ranges::count_if(spans, [&](const Span& span) { return span.holds(shorter); });
+}
+
+TEST(BenchTrace, StepsHoldPhasesAndPhasesHoldOps) {
+  const std::string path = (test_folder() / "trace.json").string();
+  const Outcome outcome =
+      bench({"-p", "12", "-n", "3", "-r", "1", "-t", "2", "--no-warmup", "--trace", path});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const Json trace = Json::parse(content_of(path), nullptr, false);
+  ASSERT_TRUE(trace.is_object());
+  EXPECT_EQ(trace["otherData"]["dropped"], 0);
+  EXPECT_EQ(trace["traceEvents"][0]["name"], "process_name");
+  EXPECT_EQ(trace["traceEvents"][1]["name"], "thread_name");
+
+  const std::vector<Span> steps = spans_of(trace, "step");
+  const std::vector<Span> phases = spans_of(trace, "phase");
+  const std::vector<Span> ops = spans_of(trace, "op");
+  ASSERT_EQ(steps.size(), 4U);
+  EXPECT_EQ(steps[0].args, Json({{"rows", 12}, {"decode_rows", 0}, {"prefill_rows", 12}}));
+  EXPECT_EQ(steps[1].args, Json({{"rows", 1}, {"decode_rows", 0}, {"prefill_rows", 1}}));
+  EXPECT_EQ(steps[3].args, Json({{"rows", 1}, {"decode_rows", 1}, {"prefill_rows", 0}}));
+  EXPECT_EQ(phases.size(), 4U * 7);
+  for (const Span& phase : phases) EXPECT_EQ(holders(steps, phase), 1U) << phase.name;
+  for (const Span& op : ops) {
+    EXPECT_EQ(holders(phases, op), 1U) << op.name;
+    EXPECT_EQ(holders(ops, op), 1U) << op.name;
+  }
+  const auto linear = std::ranges::find(ops, "linear", &Span::name);
+  ASSERT_NE(linear, ops.end());
+  EXPECT_EQ(linear->args["rows"], 12);
+  EXPECT_EQ(linear->args["type"], "F32");
+}
+
+TEST(BenchTrace, TheSummaryGoesToStandardErrorAndAnswersStayTheSame) {
+  const std::string path = (test_folder() / "run.json").string();
+  const std::vector<std::string> run = {"run", "-m", gemma3_file(), "-p", "thing", "-n", "8", "-s", "3"};
+  std::vector<std::string> traced = run;
+  traced.insert(traced.end(), {"--trace", path});
+  const Outcome plain = headrace(run);
+  const Outcome outcome = headrace(traced);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, plain.out);
+  for (const char* part : {"op     linear", "phase  draw", "% of it outside ops", "trace of "})
+    EXPECT_TRUE(contains(outcome.err, part)) << outcome.err;
+  EXPECT_TRUE(Json::parse(content_of(path), nullptr, false).is_object());
+  traced.push_back("--quiet");
+  EXPECT_EQ(headrace(traced).err, "");
+}
+
+TEST(BenchTrace, AFileThatCannotBeWrittenIsAnErrorBeforeTheWork) {
+  const Outcome outcome = bench({"--trace", "/nowhere/trace.json"});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_TRUE(contains(outcome.err, "/nowhere/trace.json")) << outcome.err;
 }
 
 }  // namespace

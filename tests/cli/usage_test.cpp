@@ -22,8 +22,8 @@ TEST(Usage, HelpAndVersionGoToStandardOutput) {
   const Outcome help = headrace({"--help"});
   EXPECT_EQ(help.exit_code, 0);
   EXPECT_EQ(help.err, "");
-  for (const char* word : {"run", "batch", "info", "perplexity", "verify", "pull", "doctor", "tokenize",
-                           "detokenize", "Exit codes", "130", "HEADRACE_CTX_SIZE", "Examples"}) {
+  for (const char* word : {"run", "batch", "info", "perplexity", "bench", "verify", "pull", "doctor",
+                           "tokenize", "detokenize", "Exit codes", "130", "HEADRACE_CTX_SIZE", "Examples"}) {
     EXPECT_TRUE(contains(help.out, word)) << word;
   }
   const Outcome version = headrace({"--version"});
