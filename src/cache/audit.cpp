@@ -1,5 +1,5 @@
 // The books of pages: what the pools count, what the nodes hold and what the sequences see must agree.
-#include <map>
+#include <algorithm>
 
 #include "cache/state_store.h"
 
@@ -49,7 +49,8 @@ Status StateStore::audit_sequence(const Sequence& s) const {
 }
 
 Status StateStore::audit(size_t expected_open) const {
-  std::vector<std::map<PageId, uint32_t>> owners(specs_.size());
+  std::vector<std::vector<uint32_t>>& owners = owners_;
+  for (auto& counts : owners) std::ranges::fill(counts, 0);
   Status found;
   forest_.for_each([&](NodeId id) {
     const ForestNode& node = forest_.node(id);
@@ -66,7 +67,7 @@ Status StateStore::audit(size_t expected_open) const {
     }
     for (const auto& [tokens, child] : node.sealed) {
       const ForestNode& below = forest_.node(child);
-      if (below.parent != id || below.open || below.tokens != tokens)
+      if (below.parent != id || below.open || !std::ranges::equal(below.tokens, tokens))
         found = wrong("node {}: child {}", id, child);
     }
     for (const NodeId child : node.writing) {
@@ -89,16 +90,19 @@ Status StateStore::audit(size_t expected_open) const {
   if (open + free_sequences_.size() != sequences_.size()) return wrong("a sequence is neither open nor free");
   for (size_t g = 0; g < specs_.size(); ++g) {
     const PagePool& pool = forest_.pool(g);
-    if (owners[g].size() != pool.used()) {
-      return wrong("group {}: {} pages are in use, nodes hold {}", g, pool.used(), owners[g].size());
-    }
+    uint32_t owned = 0;
     uint32_t alone = 0;
-    for (const auto& [page, count] : owners[g]) {
+    for (PageId page = 0; page < pool.size(); ++page) {
+      const uint32_t count = owners[g][page];
       if (pool.references(page) != count) {
         return wrong("group {}: page {} has {} references and {} owners", g, page, pool.references(page),
                      count);
       }
+      owned += count > 0 ? 1 : 0;
       alone += count == 1 ? 1 : 0;
+    }
+    if (owned != pool.used()) {
+      return wrong("group {}: {} pages are in use, nodes hold {}", g, pool.used(), owned);
     }
     if (alone != pool.unshared())
       return wrong("group {}: {} pages available, {} in the books", g, alone, pool.unshared());

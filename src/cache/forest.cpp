@@ -39,6 +39,8 @@ Forest::Forest(std::vector<PagePool> pools, std::vector<uint32_t> windows, uint3
       candidates_(pools_.size()),
       is_candidate_(pools_.size()) {
   HEADRACE_CHECK(pools_.size() == windows_.size() && !pools_.empty() && pools_.size() <= kMaxLayerGroups);
+  // A node holds a page of every group that keeps everything, and each root has a child.
+  make_nodes(2 * size_t{std::ranges::max_element(pools_, {}, &PagePool::size)->size()});
 }
 
 uint32_t Forest::first_seen(size_t group, uint32_t position) const {
@@ -48,22 +50,22 @@ uint32_t Forest::first_seen(size_t group, uint32_t position) const {
 
 // --- matching ---------------------------------------------------------------------------------------------
 
-PrefixMatch Forest::match(uint64_t salt, std::span<const int32_t> tokens) const {
-  PrefixMatch found;
-  const auto root = roots_.find(salt);
-  if (root == roots_.end()) return found;
-  NodeId at = root->second;
-  std::vector<int32_t> key;
+void Forest::match(uint64_t salt, std::span<const int32_t> tokens, PrefixMatch& found) const {
+  found.path.clear();
+  found.partial = kNoNode;
+  found.partial_tokens = 0;
+  found.limit = ReuseLimit::different;
+  NodeId at = find_root(salt);
+  if (at == kNoNode) return;
   while (true) {
     const std::span<const int32_t> rest = tokens.subspan(found.path.size() * page_tokens_);
-    key.assign(rest.begin(),
-               rest.begin() + static_cast<ptrdiff_t>(std::min<size_t>(page_tokens_, rest.size())));
+    const std::span<const int32_t> key = rest.first(std::min<size_t>(page_tokens_, rest.size()));
     if (key.empty()) break;
     // In lexicographic order the child with the longest common prefix is a neighbour of the key's place.
     const auto& sealed = nodes_[at].sealed;
-    const auto next = sealed.lower_bound(key);
-    if (key.size() == page_tokens_ && next != sealed.end() && next->first == key) {
-      at = next->second;
+    const auto next = sealed.lower_bound({key});
+    if (key.size() == page_tokens_ && next != sealed.end() && std::ranges::equal(next->tokens, key)) {
+      at = next->node;
       found.path.push_back(at);
       continue;
     }
@@ -73,8 +75,8 @@ PrefixMatch Forest::match(uint64_t salt, std::span<const int32_t> tokens) const 
       found.partial = child;
       found.partial_tokens = common;
     };
-    if (next != sealed.end()) consider(next->second);
-    if (next != sealed.begin()) consider(std::prev(next)->second);
+    if (next != sealed.end()) consider(next->node);
+    if (next != sealed.begin()) consider(std::prev(next)->node);
     for (const NodeId child : nodes_[at].writing) consider(child);
     break;
   }
@@ -87,7 +89,6 @@ PrefixMatch Forest::match(uint64_t salt, std::span<const int32_t> tokens) const 
     found.partial_tokens = 0;
     found.path.resize(valid / page_tokens_);
   }
-  return found;
 }
 
 // The longest length up to `length` at which every group has all pages that the next row would see.
@@ -137,9 +138,9 @@ void Forest::refresh(NodeId id) {
     if (now == is_candidate_[g][id]) continue;
     const Candidate candidate = {nodes_[id].last_used, nodes_[id].number, id};
     if (now) {
-      candidates_[g].insert(candidate);
+      spare_candidates_.insert(candidates_[g], candidate);
     } else {
-      candidates_[g].erase(candidate);
+      spare_candidates_.erase(candidates_[g], candidate);
     }
     is_candidate_[g][id] = now;
   }
@@ -155,19 +156,20 @@ void Forest::drop_page(NodeId id, size_t group) {
 void Forest::remove_leaf(NodeId id) {
   HEADRACE_CHECK(nodes_[id].leaf() && !held(id));
   const NodeId parent = nodes_[id].parent;
-  if (parent != kNoNode) {
-    ForestNode& above = nodes_[parent];
-    if (nodes_[id].open) {
-      std::erase(above.writing, id);
-    } else {
-      above.sealed.erase(nodes_[id].tokens);
-    }
+  if (nodes_[id].root) {
+    spare_roots_.erase(roots_, {nodes_[id].salt, id});
+  } else if (nodes_[id].open) {
+    stop_writing(parent, id);
+  } else {
+    spare_sealed_.erase(nodes_[parent].sealed, {nodes_[id].tokens});
   }
   for (size_t g = 0; g < pools_.size(); ++g) drop_page(id, g);
-  if (nodes_[id].root) roots_.erase(nodes_[id].salt);
   live_[id] = false;
   refresh(id);
+  std::vector<int32_t> memory = std::move(nodes_[id].tokens);
+  memory.clear();
   nodes_[id] = {};
+  nodes_[id].tokens = std::move(memory);
   free_nodes_.push_back(id);
   if (parent == kNoNode) return;
   refresh(parent);
@@ -220,7 +222,8 @@ void Forest::touch(std::span<const NodeId> path) {
   ++clock_;
   for (const NodeId id : path) {
     for (size_t g = 0; g < pools_.size(); ++g) {
-      if (is_candidate_[g][id]) candidates_[g].erase({nodes_[id].last_used, nodes_[id].number, id});
+      if (!is_candidate_[g][id]) continue;
+      spare_candidates_.erase(candidates_[g], {nodes_[id].last_used, nodes_[id].number, id});
       is_candidate_[g][id] = false;
     }
     nodes_[id].last_used = clock_;
@@ -236,28 +239,62 @@ void Forest::clear() {
 
 // --- growing ----------------------------------------------------------------------------------------------
 
-NodeId Forest::new_node() {
-  NodeId id = static_cast<NodeId>(nodes_.size());
-  if (!free_nodes_.empty()) {
-    id = free_nodes_.back();
-    free_nodes_.pop_back();
-  } else {
-    nodes_.emplace_back();
-    live_.push_back(false);
-    for (auto& flags : is_candidate_) flags.push_back(false);
+void Forest::make_nodes(size_t count) {
+  const size_t before = nodes_.size();
+  const size_t after = before + count;
+  nodes_.resize(after);
+  live_.resize(after);
+  for (auto& flags : is_candidate_) flags.resize(after);
+  free_nodes_.reserve(after);
+  for (size_t id = after; id > before; --id) {
+    nodes_[id - 1].tokens.reserve(page_tokens_);
+    free_nodes_.push_back(static_cast<NodeId>(id - 1));
   }
+  spare_roots_.add(count);
+  spare_sealed_.add(count);
+  spare_candidates_.add(count * pools_.size());
+  spare_writing_.resize(spare_writing_.size() + count);
+}
+
+NodeId Forest::new_node() {
+  if (free_nodes_.empty()) make_nodes(nodes_.size());
+  const NodeId id = free_nodes_.back();
+  free_nodes_.pop_back();
   live_[id] = true;
   return id;
 }
 
+NodeId Forest::find_root(uint64_t salt) const {
+  const auto found = roots_.lower_bound({salt, 0});
+  return found == roots_.end() || found->first != salt ? kNoNode : found->second;
+}
+
 NodeId Forest::root_of(uint64_t salt) {
-  const auto found = roots_.find(salt);
-  if (found != roots_.end()) return found->second;
+  const NodeId found = find_root(salt);
+  if (found != kNoNode) return found;
   const NodeId id = new_node();
   nodes_[id].root = true;
   nodes_[id].salt = salt;
-  roots_.emplace(salt, id);
+  spare_roots_.insert(roots_, {salt, id});
   return id;
+}
+
+void Forest::start_writing(NodeId parent, NodeId id) {
+  std::list<NodeId>& writing = nodes_[parent].writing;
+  spare_writing_.front() = id;
+  writing.splice(writing.end(), spare_writing_, spare_writing_.begin());
+}
+
+void Forest::stop_writing(NodeId parent, NodeId id) {
+  std::list<NodeId>& writing = nodes_[parent].writing;
+  spare_writing_.splice(spare_writing_.begin(), writing, std::ranges::find(writing, id));
+}
+
+// The node is among its parent's sealed children already.
+void Forest::seal(NodeId id) {
+  stop_writing(nodes_[id].parent, id);
+  nodes_[id].open = false;
+  refresh(id);
 }
 
 NodeId Forest::append(NodeId parent, uint64_t salt) {
@@ -271,8 +308,7 @@ NodeId Forest::append(NodeId parent, uint64_t salt) {
   n.parent = parent;
   n.number = first ? 0 : nodes_[parent].number + 1;
   n.open = true;
-  n.tokens.reserve(page_tokens_);
-  nodes_[parent].writing.push_back(id);
+  start_writing(parent, id);
   for (size_t g = 0; g < pools_.size(); ++g) {
     const PageId page = pools_[g].allocate();
     n.pages[g] = {page, pools_[g].generation(page)};
@@ -287,12 +323,9 @@ NodeId Forest::extend(NodeId id, std::span<const int32_t> tokens, std::span<cons
   HEADRACE_CHECK(n.open && n.tokens.size() + tokens.size() <= page_tokens_);
   n.tokens.insert(n.tokens.end(), tokens.begin(), tokens.end());
   if (n.tokens.size() < page_tokens_) return id;
-  ForestNode& parent = nodes_[n.parent];
-  const auto [at, fresh] = parent.sealed.emplace(n.tokens, id);
-  if (!fresh) return merge_into(at->second, id, first_pinned);
-  std::erase(parent.writing, id);
-  n.open = false;
-  refresh(id);
+  const auto [at, fresh] = spare_sealed_.insert(nodes_[n.parent].sealed, {n.tokens, id});
+  if (!fresh) return merge_into(at->node, id, first_pinned);
+  seal(id);
   return id;
 }
 
@@ -309,11 +342,8 @@ NodeId Forest::merge_into(NodeId twin, NodeId id, std::span<const uint32_t> firs
     pools_[g].retain(nodes_[twin].pages[g].page);
     pools_[g].release(n.pages[g].page);
   }
-  for (const NodeId child : n.writing) {
-    nodes_[child].parent = twin;
-    nodes_[twin].writing.push_back(child);
-  }
-  n.writing.clear();
+  for (const NodeId child : n.writing) nodes_[child].parent = twin;
+  nodes_[twin].writing.splice(nodes_[twin].writing.end(), n.writing);
   refresh(twin);
   remove_leaf(id);
   return twin;
@@ -323,18 +353,16 @@ void Forest::close(NodeId id) {
   ForestNode& n = nodes_[id];
   if (!n.open) return;
   HEADRACE_CHECK(n.leaf() && !held(id));
-  ForestNode& parent = nodes_[n.parent];
+  std::set<SealedChild>& siblings = nodes_[n.parent].sealed;
   // A sealed sibling that goes on from here has all that this one has.
-  const auto next = parent.sealed.lower_bound(n.tokens);
-  const bool known = next != parent.sealed.end() && common_prefix(next->first, n.tokens) == n.tokens.size();
+  const auto next = siblings.lower_bound({n.tokens});
+  const bool known = next != siblings.end() && common_prefix(next->tokens, n.tokens) == n.tokens.size();
   if (n.tokens.empty() || known) {
     remove_leaf(id);
     return;
   }
-  parent.sealed.emplace(n.tokens, id);
-  std::erase(parent.writing, id);
-  n.open = false;
-  refresh(id);
+  spare_sealed_.insert(siblings, {n.tokens, id});
+  seal(id);
 }
 
 Status Forest::audit() const {

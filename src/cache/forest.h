@@ -9,19 +9,24 @@
 //
 // References of a page: one of the forest's own, and one of each sequence that still sees it (a pin). Pages
 // with the forest's alone are what eviction takes, least recently used first.
+//
+// Steps of the engine take nothing from the heap: there are as many nodes as pages and their roots need, made
+// at the start, and what a node is linked by waits for it. (Where every group has a window, paths may have
+// more nodes than pages; more are made when that happens.)
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
-#include <map>
+#include <list>
 #include <set>
 #include <span>
 #include <tuple>
-#include <unordered_map>
 #include <vector>
 
 #include "cache/page_pool.h"
 #include "cache/reuse.h"
+#include "cache/spares.h"
 #include "core/page_counts.h"
 
 namespace headrace {
@@ -35,6 +40,16 @@ struct PageRef {
   uint32_t generation = 0;
 };
 
+/// A child that no longer changes, among its siblings in the order of their tokens.
+struct SealedChild {
+  std::span<const int32_t> tokens;  // the node's own
+  NodeId node = kNoNode;
+
+  friend bool operator<(const SealedChild& a, const SealedChild& b) {
+    return std::ranges::lexicographical_compare(a.tokens, b.tokens);
+  }
+};
+
 struct ForestNode {
   NodeId parent = kNoNode;
   uint32_t number = 0;  // of its page in a sequence: it begins at position number * page_tokens
@@ -43,8 +58,8 @@ struct ForestNode {
   uint64_t salt = 0;            // of a root
   std::vector<int32_t> tokens;  // whose keys and values are there
   std::array<PageRef, kMaxLayerGroups> pages;
-  std::map<std::vector<int32_t>, NodeId> sealed;  // children that no longer change, by their tokens
-  std::vector<NodeId> writing;                    // children that are open
+  std::set<SealedChild> sealed;
+  std::list<NodeId> writing;  // children that are open
   uint64_t last_used = 0;
 
   bool leaf() const { return sealed.empty() && writing.empty(); }
@@ -76,8 +91,8 @@ class Forest {
   /// First position that the row at `position` sees in a group.
   uint32_t first_seen(size_t group, uint32_t position) const;
 
-  /// The longest prefix of `tokens` that is valid in all groups.
-  PrefixMatch match(uint64_t salt, std::span<const int32_t> tokens) const;
+  /// The longest prefix of `tokens` that is valid in all groups; `found` is overwritten.
+  void match(uint64_t salt, std::span<const int32_t> tokens, PrefixMatch& found) const;
 
   /// Appends an open node with a pinned page in every group, evicting what it needs; kNoNode (and nothing
   /// taken) if there are too few pages. `parent` kNoNode: below the root of `salt`.
@@ -114,9 +129,15 @@ class Forest {
 
  private:
   using Candidate = std::tuple<uint64_t, uint32_t, NodeId>;  // last used, number of page, node
+  using Root = std::pair<uint64_t, NodeId>;                  // salt, node
 
+  void make_nodes(size_t count);
   NodeId new_node();
+  NodeId find_root(uint64_t salt) const;
   NodeId root_of(uint64_t salt);
+  void seal(NodeId id);
+  void start_writing(NodeId parent, NodeId id);
+  void stop_writing(NodeId parent, NodeId id);
   bool evictable(NodeId id, size_t group) const;
   void refresh(NodeId id);
   bool make_room(size_t group);
@@ -134,9 +155,13 @@ class Forest {
   std::vector<ForestNode> nodes_;
   std::vector<bool> live_;
   std::vector<NodeId> free_nodes_;
-  std::unordered_map<uint64_t, NodeId> roots_;
+  std::set<Root> roots_;
   std::vector<std::set<Candidate>> candidates_;  // by group
   std::vector<std::vector<bool>> is_candidate_;  // by group and node
+  Spares<std::set<Root>> spare_roots_;
+  Spares<std::set<SealedChild>> spare_sealed_;
+  Spares<std::set<Candidate>> spare_candidates_;
+  std::list<NodeId> spare_writing_;
   uint64_t clock_ = 0;
   uint64_t evicted_ = 0;
 };

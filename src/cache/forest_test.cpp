@@ -33,7 +33,11 @@ class ForestTest : public testing::Test {
     EXPECT_TRUE(forest_->audit());
     return path;
   }
-  uint32_t cached(std::vector<int32_t> tokens) { return forest_->match(0, tokens).tokens(kPage); }
+  uint32_t cached(std::vector<int32_t> tokens) {
+    PrefixMatch found;
+    forest_->match(0, tokens, found);
+    return found.tokens(kPage);
+  }
 
   MemoryLedger ledger_{1 << 20};
   std::unique_ptr<Backend> backend_ = make_reference_backend();

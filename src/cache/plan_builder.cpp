@@ -18,6 +18,10 @@ Result<PlanBuilder> PlanBuilder::create(Backend& backend, MemoryLedger& ledger, 
   const size_t bytes = max_rows * (sizeof(KvSlot) + sizeof(AttentionItem) + sizeof(AttentionItemRow)) +
                        max_runs * sizeof(KvRun) + 4 * kAlignment;
   HEADRACE_TRY(builder.buffer_, backend.allocate(ledger, MemoryUse::scratch, bytes, "attention plan"));
+  builder.slots_.reserve(max_rows);
+  builder.runs_.reserve(max_runs);
+  builder.items_.reserve(max_rows);
+  builder.item_rows_.reserve(max_rows);
   return builder;
 }
 

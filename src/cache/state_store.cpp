@@ -90,27 +90,43 @@ Result<StateStore> StateStore::create(Backend& backend, MemoryLedger& ledger,
   }
   store.steps_ = std::move(steps);
   store.builders_ = std::move(builders);
+  store.make_room_on_host();
   return store;
+}
+
+// All that steps will need, so that they take nothing from the heap.
+void StateStore::make_room_on_host() {
+  const uint32_t most_pages = pages_of(options_.context, options_);
+  const auto make = [&](Sequence& s) {
+    s.path.reserve(most_pages);
+    s.pages.resize(specs_.size());
+    for (auto& pages : s.pages) pages.reserve(most_pages);
+    s.first_pinned.resize(specs_.size());
+  };
+  sequences_.resize(options_.sequences);
+  for (Sequence& s : sequences_) make(s);
+  make(shorter_);
+  for (uint32_t id = options_.sequences; id > 0; --id) free_sequences_.push_back(id - 1);
+  match_.path.reserve(most_pages);
+  for (size_t g = 0; g < specs_.size(); ++g) owners_.emplace_back(forest_.pool(g).size());
 }
 
 // --- sequences --------------------------------------------------------------------------------------------
 
-SequenceId StateStore::new_sequence(uint64_t salt) {
-  auto id = static_cast<SequenceId>(sequences_.size());
-  if (free_sequences_.empty()) {
-    HEADRACE_CHECK(sequences_.size() < options_.sequences);
-    sequences_.emplace_back();
-  } else {
-    id = free_sequences_.back();
-    free_sequences_.pop_back();
-  }
-  Sequence& s = sequences_[id];
+void StateStore::begin(Sequence& s, uint64_t salt) const {
   s.is_open = true;
   s.salt = salt;
   s.length = 0;
   s.path.clear();
-  s.pages.assign(specs_.size(), {});
+  for (auto& pages : s.pages) pages.clear();
   s.first_pinned.assign(specs_.size(), 0);
+}
+
+SequenceId StateStore::new_sequence(uint64_t salt) {
+  HEADRACE_CHECK(!free_sequences_.empty());
+  const SequenceId id = free_sequences_.back();
+  free_sequences_.pop_back();
+  begin(sequences_[id], salt);
   return id;
 }
 
@@ -159,10 +175,8 @@ bool StateStore::copy_tail(Sequence& s, NodeId source, uint32_t tokens) {
       backend_->copy(pages + forest_.node(copy).pages[g].page * page_bytes_[g],
                      pages + forest_.node(source).pages[g].page * page_bytes_[g], page_bytes_[g]);
     }
-    const std::vector<int32_t> shared(forest_.node(source).tokens.begin(),
-                                      forest_.node(source).tokens.begin() + tokens);
     push_node(s, copy);
-    forest_.extend(copy, shared, s.first_pinned);
+    forest_.extend(copy, std::span(forest_.node(source).tokens).first(tokens), s.first_pinned);
     s.length += tokens;
     ++page_copies_;
   }
@@ -170,8 +184,9 @@ bool StateStore::copy_tail(Sequence& s, NodeId source, uint32_t tokens) {
   return copy != kNoNode;
 }
 
-Prospect StateStore::prospect(uint64_t salt, std::span<const int32_t> tokens) const {
-  const PrefixMatch match = forest_.match(salt, tokens);
+Prospect StateStore::prospect(uint64_t salt, std::span<const int32_t> tokens) {
+  forest_.match(salt, tokens, match_);
+  const PrefixMatch& match = match_;
   Prospect prospect;
   prospect.cached = match.tokens(options_.format.page_tokens);
   prospect.limit = match.limit;
@@ -195,12 +210,13 @@ Prospect StateStore::prospect(uint64_t salt, std::span<const int32_t> tokens) co
 SequenceId StateStore::open(uint64_t salt, std::span<const int32_t> tokens, Reuse* reuse) {
   const SequenceId id = new_sequence(salt);
   Sequence& s = sequences_[id];
-  PrefixMatch match = forest_.match(salt, tokens);
+  PrefixMatch& match = match_;
+  forest_.match(salt, tokens, match);
   adopt(s, match.path, match.tokens(options_.format.page_tokens));
   if (match.partial != kNoNode && !copy_tail(s, match.partial, match.partial_tokens)) {
     // A window may need more of the shorter prefix than of the longer one.
     release(s);
-    match = forest_.match(salt, tokens.first(match.path.size() * options_.format.page_tokens));
+    forest_.match(salt, tokens.first(match.path.size() * options_.format.page_tokens), match);
     adopt(s, match.path, match.tokens(options_.format.page_tokens));
     match.limit = ReuseLimit::no_page;
   }
@@ -297,18 +313,15 @@ bool StateStore::truncate(SequenceId id, uint32_t length) {
     if (length > 0 && forest_.first_seen(g, length) / page_tokens < s.first_pinned[g]) return false;
   }
   // A copy of the last page first: if there is none, nothing has changed.
-  Sequence shorter;
-  shorter.is_open = true;
-  shorter.salt = s.salt;
-  shorter.pages.resize(specs_.size());
-  shorter.first_pinned.resize(specs_.size());
+  Sequence& shorter = shorter_;
+  begin(shorter, s.salt);
   adopt(shorter, std::span(s.path).first(full), length);
   if (rest > 0 && !copy_tail(shorter, s.path[full], rest)) {
     release(shorter);
     return false;
   }
   release(s);
-  s = std::move(shorter);
+  std::swap(s, shorter);
   return true;
 }
 

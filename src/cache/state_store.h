@@ -47,8 +47,10 @@ class StateStore {
   static Result<StateStore> create(Backend& backend, MemoryLedger& ledger, std::span<const LayerGroup> groups,
                                    const StateStoreOptions& options);
 
+  /// Sequences that may be open at once.
+  uint32_t max_sequences() const { return options_.sequences; }
   /// How much of `tokens` is cached.
-  Prospect prospect(uint64_t salt, std::span<const int32_t> tokens) const;
+  Prospect prospect(uint64_t salt, std::span<const int32_t> tokens);
   /// A new sequence that begins with what is cached of `tokens`; at most options.sequences are open.
   SequenceId open(uint64_t salt, std::span<const int32_t> tokens, Reuse* reuse = nullptr);
   /// A copy of a sequence at its committed length, which shares its pages; nothing if there is no page for
@@ -110,6 +112,8 @@ class StateStore {
   };
 
   StateStore(Forest forest) : forest_(std::move(forest)) {}
+  void make_room_on_host();
+  void begin(Sequence& s, uint64_t salt) const;
   SequenceId new_sequence(uint64_t salt);
   void adopt(Sequence& s, std::span<const NodeId> path, uint32_t length);
   bool copy_tail(Sequence& s, NodeId source, uint32_t tokens);
@@ -127,8 +131,12 @@ class StateStore {
   std::vector<size_t> page_bytes_;
   std::vector<GroupStep> steps_;
   std::vector<PlanBuilder> builders_;
-  std::vector<Sequence> sequences_;
+  std::vector<Sequence> sequences_;  // options.sequences
   std::vector<SequenceId> free_sequences_;
+  // Memory that is used again.
+  Sequence shorter_;                                   // of truncate()
+  PrefixMatch match_;                                  // of prospect() and open()
+  mutable std::vector<std::vector<uint32_t>> owners_;  // of audit(): by group and page
   uint64_t page_copies_ = 0;
   uint64_t retired_pages_ = 0;
 };
