@@ -72,6 +72,19 @@ struct StepPlan {
   std::vector<uint32_t> preempt;  // of running: their pages go back, they wait again
   std::vector<StepChunk> running;
   std::vector<StepChunk> admit;  // of waiting, in order of admission; at least one token each
+
+  /// What a policy writes down while it plans. It means nothing afterwards; it is here so that a plan that is
+  /// filled again takes no memory.
+  struct Notes {
+    std::vector<uint32_t> line;          // of running
+    std::vector<uint32_t> waiting_line;  // of waiting
+    std::vector<uint32_t> rows_of;       // of running
+    std::vector<uint64_t> pages_begun;
+  };
+  Notes notes;
+
+  /// Takes the memory that plans for so many sequences need.
+  void reserve(size_t running_sequences, size_t waiting_sequences);
 };
 
 /// Must be a pure function of the snapshot. For every snapshot: rows, sequences and pages stay within what
@@ -81,7 +94,13 @@ class AdmissionPolicy {
  public:
   virtual ~AdmissionPolicy() = default;
   virtual std::string_view name() const = 0;
-  virtual StepPlan plan(const Snapshot& now) const = 0;
+  /// `plan` is overwritten.
+  virtual void plan(const Snapshot& now, StepPlan& plan) const = 0;
+  StepPlan plan(const Snapshot& now) const {
+    StepPlan made;
+    plan(now, made);
+    return made;
+  }
 };
 
 /// Continuous batching: decode rows first, so that a long prompt never stalls an answer; what is left of the
@@ -91,7 +110,8 @@ class AdmissionPolicy {
 class ContinuousBatching final : public AdmissionPolicy {
  public:
   std::string_view name() const override { return "continuous"; }
-  StepPlan plan(const Snapshot& now) const override;
+  using AdmissionPolicy::plan;
+  void plan(const Snapshot& now, StepPlan& plan) const override;
 };
 
 /// Pages that a sequence needs to go from `computed` to `computed + count` tokens.

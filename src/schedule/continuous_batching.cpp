@@ -56,20 +56,30 @@ class Room {
   std::array<int64_t, kMaxLayerGroups> pages_ = {};
 };
 
+// Fills `order` with indices of `views`, first in line first.
 template <typename View>
-std::vector<uint32_t> in_line(std::span<const View> views) {
-  std::vector<uint32_t> order(views.size());
+void put_in_line(std::span<const View> views, std::vector<uint32_t>& order) {
+  order.resize(views.size());
   for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
   std::ranges::sort(order, {}, [&](uint32_t i) { return views[i].place; });
-  return order;
 }
 
 class Planner {
  public:
-  explicit Planner(const Snapshot& now)
-      : now_(now), room_(now), line_(in_line(now.running)), rows_of_(now.running.size(), 0) {}
+  Planner(const Snapshot& now, StepPlan& plan)
+      : now_(now),
+        room_(now),
+        line_(plan.notes.line),
+        rows_of_(plan.notes.rows_of),
+        notes_(plan.notes),
+        plan_(plan) {}
 
-  StepPlan plan() {
+  void plan() {
+    plan_.preempt.clear();
+    plan_.running.clear();
+    plan_.admit.clear();
+    put_in_line(now_.running, line_);
+    rows_of_.assign(now_.running.size(), 0);
     decode();
     prefill();
     insist();
@@ -77,7 +87,6 @@ class Planner {
     for (uint32_t i = 0; i < now_.running.size(); ++i) {
       if (rows_of_[i] > 0) plan_.running.push_back({i, rows_of_[i]});
     }
-    return std::move(plan_);
   }
 
  private:
@@ -177,8 +186,10 @@ class Planner {
   // whoever took another's place is the last of the step: otherwise they would overtake those that made room.
   void admit() {
     if (!plan_.preempt.empty()) return;
-    std::vector<uint64_t> pages_begun;
-    for (const uint32_t i : in_line(now_.waiting)) {
+    std::vector<uint64_t>& pages_begun = notes_.pages_begun;
+    pages_begun.clear();
+    put_in_line(now_.waiting, notes_.waiting_line);
+    for (const uint32_t i : notes_.waiting_line) {
       const WaitingView& w = now_.waiting[i];
       if (w.parked) continue;
       if (w.next_page != 0 && std::ranges::find(pages_begun, w.next_page) != pages_begun.end()) continue;
@@ -195,9 +206,10 @@ class Planner {
 
   const Snapshot& now_;
   Room room_;
-  std::vector<uint32_t> line_;     // of running that were not preempted, first in line first
-  std::vector<uint32_t> rows_of_;  // of running
-  StepPlan plan_;
+  std::vector<uint32_t>& line_;     // of running that were not preempted, first in line first
+  std::vector<uint32_t>& rows_of_;  // of running
+  StepPlan::Notes& notes_;
+  StepPlan& plan_;
 };
 
 }  // namespace
@@ -207,8 +219,18 @@ uint32_t new_pages(uint32_t computed, uint32_t count, uint32_t page_tokens) {
   return static_cast<uint32_t>(pages(uint64_t{computed} + count) - pages(computed));
 }
 
-StepPlan ContinuousBatching::plan(const Snapshot& now) const {
-  return Planner(now).plan();
+void StepPlan::reserve(size_t running_sequences, size_t waiting_sequences) {
+  preempt.reserve(running_sequences);
+  running.reserve(running_sequences);
+  admit.reserve(waiting_sequences);
+  notes.line.reserve(running_sequences);
+  notes.waiting_line.reserve(waiting_sequences);
+  notes.rows_of.reserve(running_sequences);
+  notes.pages_begun.reserve(waiting_sequences);
+}
+
+void ContinuousBatching::plan(const Snapshot& now, StepPlan& plan) const {
+  Planner(now, plan).plan();
 }
 
 }  // namespace headrace
