@@ -31,7 +31,7 @@ Status BatchLoop::run() {
   while (!interrupted()) {
     HEADRACE_RETURN_IF_ERROR(fill());
     if (running_.empty()) break;
-    events.clear();
+    engine_.recycle(events);
     const bool idle = engine_.idle();
     engine_.step(events);
     for (const Event& event : events) HEADRACE_RETURN_IF_ERROR(see(event));

@@ -59,7 +59,7 @@ double BatchedResult::speed() const {
   return rate(prompts + uint64_t{batched.pl} * batched.tg, seconds());
 }
 
-StepPlan Lockstep::plan(const Snapshot& now) const {
+void Lockstep::plan(const Snapshot& now, StepPlan& plan) const {
   uint32_t fewest = UINT32_MAX;
   for (const RunningView& running : now.running) fewest = std::min(fewest, running.known);
   for (const WaitingView& waiting : now.waiting) fewest = std::min(fewest, waiting.known);
@@ -74,12 +74,11 @@ StepPlan Lockstep::plan(const Snapshot& now) const {
   part.running = first;
   part.max_sequences -=
       std::min(part.max_sequences, static_cast<uint32_t>(now.running.size() - first.size()));
-  StepPlan plan = base_.plan(part);
+  base_.plan(part, plan);
   // Where they can't go on without the others, say for want of pages, it is up to all.
-  if (plan.running.empty() && plan.admit.empty() && plan.preempt.empty()) return base_.plan(now);
+  if (plan.running.empty() && plan.admit.empty() && plan.preempt.empty()) return base_.plan(now, plan);
   for (StepChunk& chunk : plan.running) chunk.index = index[chunk.index];
   for (uint32_t& preempted : plan.preempt) preempted = index[preempted];
-  return plan;
 }
 
 Result<BatchedResult> measure_batched(Engine& engine, const BatchedCase& batched) {

@@ -49,7 +49,8 @@ struct BatchedSettings {
 class Lockstep final : public AdmissionPolicy {
  public:
   std::string_view name() const override { return "lockstep"; }
-  StepPlan plan(const Snapshot& now) const override;
+  using AdmissionPolicy::plan;
+  void plan(const Snapshot& now, StepPlan& plan) const override;
 
  private:
   ContinuousBatching base_;

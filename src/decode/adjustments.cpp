@@ -21,8 +21,17 @@ bool only_lowers(const SamplingParams& p) {
          std::none_of(p.logit_bias.begin(), p.logit_bias.end(), raises);
 }
 
-Adjustments::Adjustments(const SamplingParams& params, std::span<const int32_t> history)
-    : params_(params), biases_(params.logit_bias) {
+void Adjustments::reserve(const SamplingParams& params, size_t history) {
+  const size_t recent = recent_tokens(params, history);
+  biases_.reserve(params.logit_bias.size());
+  counts_.reserve(recent);
+  tokens_.reserve(recent + params.logit_bias.size());
+}
+
+void Adjustments::set(const SamplingParams& params, std::span<const int32_t> history) {
+  params_ = &params;
+  biases_.clear();
+  counts_.clear();
   const auto recent = history.last(recent_tokens(params, history.size()));
   tokens_.assign(recent.begin(), recent.end());
   std::sort(tokens_.begin(), tokens_.end());
@@ -30,22 +39,24 @@ Adjustments::Adjustments(const SamplingParams& params, std::span<const int32_t> 
     if (counts_.empty() || counts_.back().first != token) counts_.emplace_back(token, 0);
     ++counts_.back().second;
   }
-  // Stable: biases of one token are added in the order of the request.
-  std::stable_sort(biases_.begin(), biases_.end(), by_token);
-  for (const auto& [token, bias] : biases_) tokens_.push_back(token);
+  for (const auto& [token, bias] : params.logit_bias) {
+    biases_.emplace_back(token, static_cast<uint32_t>(biases_.size()));
+    tokens_.push_back(token);
+  }
+  // Biases of one token are added in the order of the request.
+  std::sort(biases_.begin(), biases_.end());
   std::sort(tokens_.begin(), tokens_.end());
   tokens_.erase(std::unique(tokens_.begin(), tokens_.end()), tokens_.end());
 }
 
 float Adjustments::apply(int32_t token, float logit) const {
-  const std::pair<int32_t, float> some_bias = {token, 0.0F};
-  const auto [first, last] = std::equal_range(biases_.begin(), biases_.end(), some_bias, by_token);
-  for (auto bias = first; bias != last; ++bias) logit += bias->second;
-  const std::pair<int32_t, uint32_t> some_count = {token, 0};
-  const auto count = std::lower_bound(counts_.begin(), counts_.end(), some_count, by_token);
+  const std::pair<int32_t, uint32_t> any = {token, 0};
+  const auto [first, last] = std::equal_range(biases_.begin(), biases_.end(), any, by_token);
+  for (auto bias = first; bias != last; ++bias) logit += params_->logit_bias[bias->second].second;
+  const auto count = std::lower_bound(counts_.begin(), counts_.end(), any, by_token);
   if (count == counts_.end() || count->first != token) return logit;
-  logit = logit > 0 ? logit / params_.repeat_penalty : logit * params_.repeat_penalty;
-  return logit - (static_cast<float>(count->second) * params_.frequency_penalty + params_.presence_penalty);
+  logit = logit > 0 ? logit / params_->repeat_penalty : logit * params_->repeat_penalty;
+  return logit - (static_cast<float>(count->second) * params_->frequency_penalty + params_->presence_penalty);
 }
 
 }  // namespace headrace

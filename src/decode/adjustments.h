@@ -17,10 +17,13 @@ size_t recent_tokens(const SamplingParams& params, size_t history);
 /// No adjustment of `params` can make a logit larger.
 bool only_lowers(const SamplingParams& params);
 
-/// Bias first, in the order of the request, then penalties. `params` must outlive it.
+/// Bias first, in the order of the request, then penalties.
 class Adjustments {
  public:
-  Adjustments(const SamplingParams& params, std::span<const int32_t> history);
+  /// From now on those of `params`, which must outlive the calls below, after `history`.
+  void set(const SamplingParams& params, std::span<const int32_t> history);
+  /// Takes the memory that set() needs with such parameters and up to `history` tokens.
+  void reserve(const SamplingParams& params, size_t history);
 
   /// Those with a bias or a penalty, ascending.
   const std::vector<int32_t>& tokens() const { return tokens_; }
@@ -28,8 +31,8 @@ class Adjustments {
   float apply(int32_t token, float logit) const;
 
  private:
-  const SamplingParams& params_;
-  std::vector<std::pair<int32_t, float>> biases_;     // by token
+  const SamplingParams* params_ = nullptr;
+  std::vector<std::pair<int32_t, uint32_t>> biases_;  // token and index in the request's list, ascending
   std::vector<std::pair<int32_t, uint32_t>> counts_;  // of recent tokens, by token
   std::vector<int32_t> tokens_;
 };

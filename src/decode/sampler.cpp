@@ -6,16 +6,12 @@
 #include <utility>
 
 #include "decode/adjustments.h"
+#include "decode/draw_scratch.h"
 #include "ops/backend.h"
 #include "ops/elementary.h"
 
 namespace headrace {
 namespace {
-
-struct Candidate {
-  int32_t token;
-  float logit;
-};
 
 // Best first; equal logits by token id, so that the order is total.
 bool better(const Candidate& a, const Candidate& b) {
@@ -24,15 +20,14 @@ bool better(const Candidate& a, const Candidate& b) {
 
 constexpr float kForbidden = -std::numeric_limits<float>::infinity();
 
-// The k best of those that `accept` takes, best first.
+// Fills `best` with the k best of those that `accept` takes, best first.
 template <typename F>
-std::vector<Candidate> best_of(std::span<const float> logits, size_t k, F accept) {
-  std::vector<Candidate> best;
-  if (k == 0) return best;
+void find_best(std::span<const float> logits, size_t k, F accept, std::vector<Candidate>& best) {
+  best.clear();
+  if (k == 0) return;
   // A heap with the worst at its root is fast while few tokens pass it; many are cheaper to sort at once.
   constexpr size_t kHeap = 1024;
   const size_t room = k <= kHeap ? std::min(k, logits.size()) : logits.size();
-  best.reserve(room);
   size_t i = 0;
   for (; i < logits.size() && best.size() < room; ++i) {
     if (accept(logits[i])) best.push_back({static_cast<int32_t>(i), logits[i]});
@@ -48,14 +43,12 @@ std::vector<Candidate> best_of(std::span<const float> logits, size_t k, F accept
   }
   std::sort(best.begin(), best.end(), better);
   if (best.size() > k) best.resize(k);
-  return best;
 }
 
 // `candidates` is sorted. Keeps the shortest prefix whose probability (among the candidates) reaches p.
-void keep_top_p(std::vector<Candidate>& candidates, double p) {
+void keep_top_p(std::vector<Candidate>& candidates, double p, std::vector<double>& weights) {
   const double best = static_cast<double>(candidates.front().logit);
-  std::vector<double> weights;
-  weights.reserve(candidates.size());
+  weights.clear();
   double total = 0;
   for (const Candidate& c : candidates) {
     weights.push_back(exp_f64(static_cast<double>(c.logit) - best));
@@ -90,9 +83,10 @@ int32_t most_likely(std::span<const float> logits) {
   return best == logits.size() ? 0 : static_cast<int32_t>(best);
 }
 
-// `candidates` is not empty; sorted if the request has a top-k or a top-p.
-int32_t choose_among(const SamplingParams& params, std::vector<Candidate> candidates, uint32_t position) {
-  if (params.top_p < 1.0F) keep_top_p(candidates, static_cast<double>(params.top_p));
+// The scratch's candidates are not empty; sorted if the request has a top-k or a top-p.
+int32_t choose_among_candidates(const SamplingParams& params, uint32_t position, DrawScratch& scratch) {
+  std::vector<Candidate>& candidates = scratch.candidates;
+  if (params.top_p < 1.0F) keep_top_p(candidates, static_cast<double>(params.top_p), scratch.weights);
   if (params.min_p > 0.0F) keep_min_p(candidates, static_cast<double>(params.min_p));
 
   int32_t chosen = candidates.front().token;
@@ -109,22 +103,23 @@ int32_t choose_among(const SamplingParams& params, std::vector<Candidate> candid
   return chosen;
 }
 
-int32_t choose(const SamplingParams& params, std::span<const float> logits, uint32_t position) {
+int32_t choose(const SamplingParams& params, std::span<const float> logits, uint32_t position,
+               DrawScratch& scratch) {
   if (params.temperature <= 0.0F) return most_likely(logits);
   // A forbidden token (-infinity) and NaN never become candidates.
   const auto allowed = [](float logit) { return logit > kForbidden; };
-  std::vector<Candidate> candidates;
+  std::vector<Candidate>& candidates = scratch.candidates;
   if (params.top_k > 0) {
-    candidates = best_of(logits, static_cast<size_t>(params.top_k), allowed);
+    find_best(logits, static_cast<size_t>(params.top_k), allowed, candidates);
   } else if (params.top_p < 1.0F) {
-    candidates = best_of(logits, logits.size(), allowed);
+    find_best(logits, logits.size(), allowed, candidates);
   } else {
-    candidates.reserve(logits.size());
+    candidates.clear();
     for (size_t i = 0; i < logits.size(); ++i) {
       if (allowed(logits[i])) candidates.push_back({static_cast<int32_t>(i), logits[i]});
     }
   }
-  return candidates.empty() ? most_likely(logits) : choose_among(params, std::move(candidates), position);
+  return candidates.empty() ? most_likely(logits) : choose_among_candidates(params, position, scratch);
 }
 
 Status refuse(const char* name, const char* expected, double found) {
@@ -166,22 +161,25 @@ bool is_plain_argmax(const SamplingParams& p) {
 }
 
 Draw draw(const SamplingParams& params, std::span<float> logits, std::span<const int32_t> history,
-          uint32_t position, double log_sum_exp) {
+          uint32_t position, double log_sum_exp, DrawScratch& scratch) {
   Draw out;
   const auto logprob = [&](float logit) { return static_cast<double>(logit) - log_sum_exp; };
   if (params.logprobs) {
     const auto ordered = [](float logit) { return !std::isnan(logit); };  // NaN has no place in an order
-    for (const Candidate& c : best_of(logits, params.n_top_logprobs, ordered))
-      out.top.push_back({c.token, logprob(c.logit)});
+    find_best(logits, params.n_top_logprobs, ordered, scratch.candidates);
+    if (!scratch.candidates.empty()) out.top = scratch.take_list();
+    for (const Candidate& c : scratch.candidates) out.top.push_back({c.token, logprob(c.logit)});
   }
-  const Adjustments adjustments(params, history);
-  std::vector<float> raw;  // of adjustments.tokens()
+  Adjustments& adjustments = scratch.adjustments;
+  adjustments.set(params, history);
+  std::vector<float>& raw = scratch.raw;
+  raw.clear();
   for (const int32_t token : adjustments.tokens()) {
     float& logit = logits[static_cast<size_t>(token)];
     raw.push_back(logit);
     logit = adjustments.apply(token, logit);
   }
-  out.token = choose(params, logits, position);
+  out.token = choose(params, logits, position, scratch);
   if (params.logprobs) {
     const auto& tokens = adjustments.tokens();
     const auto at = std::lower_bound(tokens.begin(), tokens.end(), out.token);
@@ -206,21 +204,18 @@ uint32_t top_k_wanted(const SamplingParams& p, size_t history) {
 
 std::optional<Draw> draw_from_top_k(const SamplingParams& params, std::span<const int32_t> ids,
                                     std::span<const float> values, std::span<const int32_t> history,
-                                    uint32_t position, double log_sum_exp) {
+                                    uint32_t position, double log_sum_exp, DrawScratch& scratch) {
   const size_t wanted = top_k_wanted(params, history.size());
   if (wanted == 0) return std::nullopt;
   HEADRACE_CHECK(ids.size() >= wanted && values.size() >= wanted);
   const size_t found = static_cast<size_t>(std::find(ids.begin(), ids.begin() + wanted, -1) - ids.begin());
   const auto logprob = [&](size_t i) { return static_cast<double>(values[i]) - log_sum_exp; };
-  Draw out;
-  if (params.logprobs) {
-    // draw() reports -infinity too, which is not among the best.
-    if (found < params.n_top_logprobs) return std::nullopt;
-    for (size_t i = 0; i < params.n_top_logprobs; ++i) out.top.push_back({ids[i], logprob(i)});
-  }
-  const Adjustments adjustments(params, history);
-  std::vector<Candidate> candidates;
-  candidates.reserve(found);
+  // draw() reports -infinity too, which is not among the best.
+  if (params.logprobs && found < params.n_top_logprobs) return std::nullopt;
+  Adjustments& adjustments = scratch.adjustments;
+  adjustments.set(params, history);
+  std::vector<Candidate>& candidates = scratch.candidates;
+  candidates.clear();
   for (size_t i = 0; i < found; ++i) {
     const float logit = adjustments.apply(ids[i], values[i]);
     if (logit > kForbidden) candidates.push_back({ids[i], logit});
@@ -230,8 +225,11 @@ std::optional<Draw> draw_from_top_k(const SamplingParams& params, std::span<cons
   const bool greedy = params.temperature <= 0.0F;
   const size_t k = greedy ? 1 : static_cast<size_t>(params.top_k);
   if (candidates.size() > k) candidates.resize(k);
-  out.token = greedy ? candidates.front().token : choose_among(params, std::move(candidates), position);
+  Draw out;
+  out.token = greedy ? candidates.front().token : choose_among_candidates(params, position, scratch);
   if (params.logprobs) {
+    if (params.n_top_logprobs > 0) out.top = scratch.take_list();
+    for (size_t i = 0; i < params.n_top_logprobs; ++i) out.top.push_back({ids[i], logprob(i)});
     out.logprob = logprob(static_cast<size_t>(std::find(ids.begin(), ids.end(), out.token) - ids.begin()));
   }
   return out;

@@ -52,14 +52,16 @@ struct Draw {
   std::vector<TokenLogprob> top;  // n_top_logprobs most likely, best first
 };
 
+class DrawScratch;  // draw_scratch.h
+
 /// Draws the token at `position` (its index in the sequence, the prompt's first being 0).
 ///
 /// @param logits       [vocab], changed in place by bias and penalties
 /// @param history      all tokens so far, prompt included
 /// @param log_sum_exp  of the raw logits; used only if params.logprobs
-/// Pure: no state but its arguments. Ties go to the lowest token id.
+/// Pure: no state but its arguments, and what was in `scratch` can't be seen. Ties go to the lowest token id.
 Draw draw(const SamplingParams& params, std::span<float> logits, std::span<const int32_t> history,
-          uint32_t position, double log_sum_exp);
+          uint32_t position, double log_sum_exp, DrawScratch& scratch);
 
 /// How many of a row's best raw logits draw_from_top_k() needs for such a request once its sequence holds
 /// `history` tokens; 0: it needs the whole row. That is where all tokens are candidates (no top-k), where
@@ -73,7 +75,7 @@ uint32_t top_k_wanted(const SamplingParams& params, size_t history);
 /// show.
 std::optional<Draw> draw_from_top_k(const SamplingParams& params, std::span<const int32_t> ids,
                                     std::span<const float> values, std::span<const int32_t> history,
-                                    uint32_t position, double log_sum_exp);
+                                    uint32_t position, double log_sum_exp, DrawScratch& scratch);
 
 /// Uniform in (0, 1): Philox 4x32-10 keyed by seed, counter (choice, position, token).
 double draw_uniform(uint64_t seed, uint32_t choice, uint32_t position, uint32_t token);

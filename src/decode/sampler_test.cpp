@@ -10,8 +10,16 @@
 #include <random>
 #include <set>
 
+#include "decode/draw_scratch.h"
+
 namespace headrace {
 namespace {
+
+Draw draw(const SamplingParams& params, std::span<float> logits, std::span<const int32_t> history,
+          uint32_t position, double log_sum_exp) {
+  DrawScratch scratch;
+  return draw(params, logits, history, position, log_sum_exp, scratch);
+}
 
 constexpr float kForbidden = -std::numeric_limits<float>::infinity();
 

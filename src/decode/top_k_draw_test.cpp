@@ -6,7 +6,7 @@
 #include <cstring>
 #include <limits>
 
-#include "decode/sampler.h"
+#include "decode/draw_scratch.h"
 #include "ops/reference/reference_backend.h"
 #include "ops/testing/device.h"
 #include "ops/testing/random.h"
@@ -107,6 +107,7 @@ template <typename F>
 Tally draw_both_ways(uint64_t seed, size_t rounds, F spoil) {
   Random random(seed);
   Tally tally;
+  DrawScratch scratch;  // what one draw leaves there must not show in the next
   for (size_t round = 0; round < rounds; ++round) {
     Device device(make_reference_backend());
     const size_t vocab =
@@ -119,7 +120,7 @@ Tally draw_both_ways(uint64_t seed, size_t rounds, F spoil) {
       const uint32_t position = random.below(1000);
       const double log_sum_exp = static_cast<double>(random.normal());
       std::vector<float> logits = row;
-      const Draw expected = draw(params, logits, history, position, log_sum_exp);
+      const Draw expected = draw(params, logits, history, position, log_sum_exp, scratch);
       const uint32_t wanted = top_k_wanted(params, history.size());
       if (wanted == 0) {
         ++tally.whole_row;
@@ -127,7 +128,8 @@ Tally draw_both_ways(uint64_t seed, size_t rounds, F spoil) {
       }
       Best best = best_of(device, row, random.between(wanted, kMaxTopK));
       spoil(params, best);
-      const auto found = draw_from_top_k(params, best.ids, best.values, history, position, log_sum_exp);
+      const auto found =
+          draw_from_top_k(params, best.ids, best.values, history, position, log_sum_exp, scratch);
       if (!found) {
         ++tally.whole_row;
         tally.had_no_numbers += best.ids[wanted - 1] < 0 ? 1 : 0;
@@ -139,7 +141,8 @@ Tally draw_both_ways(uint64_t seed, size_t rounds, F spoil) {
       plain.presence_penalty = plain.frequency_penalty = 0;
       plain.logit_bias.clear();
       logits = row;
-      tally.adjusted += draw(plain, logits, history, position, log_sum_exp).token != expected.token ? 1 : 0;
+      tally.adjusted +=
+          draw(plain, logits, history, position, log_sum_exp, scratch).token != expected.token ? 1 : 0;
     }
   }
   return tally;
@@ -208,7 +211,8 @@ TEST(TopKDraw, AsksForTheWholeRowWhereTheBestCannotTell) {
             0U);
   SamplingParams all;
   all.top_k = 0;
-  EXPECT_FALSE(draw_from_top_k(all, {}, {}, {}, 0, 0).has_value());
+  DrawScratch scratch;
+  EXPECT_FALSE(draw_from_top_k(all, {}, {}, {}, 0, 0, scratch).has_value());
 }
 
 }  // namespace

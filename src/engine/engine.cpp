@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <tuple>
 
 #include "core/file.h"
+#include "decode/draw_scratch.h"
 #include "engine/lineup.h"
 #include "engine/step_runner.h"
 
@@ -53,6 +55,7 @@ class EngineImpl final : public Engine {
   void cancel(RequestId id) override { end(id, std::nullopt); }
   void cancel(RequestId id, uint32_t choice) override { end(id, choice); }
   void step(std::vector<Event>& events) override;
+  void recycle(std::vector<Event>& events) override;
 
  private:
   bool interrupted() const { return options_.interrupt != nullptr && options_.interrupt->load(); }
@@ -60,17 +63,19 @@ class EngineImpl final : public Engine {
   void choose_context();
   StateStoreOptions store_options() const;
   Status check_request(const Request& request) const;
+  size_t most_tokens(const Request& request) const;
+  void make_room(const Request& request);
   void end(RequestId id, std::optional<uint32_t> choice);
   void expire();
   void drop_ended();
-  std::vector<StepChunk> schedule();
-  void build_rows(std::span<const StepChunk> chunks);
+  void schedule();
+  void build_rows();
   void run_rows();
   void observe(size_t layer, ConstMat x);
   void read_outputs();
   void read_tile(std::span<const Output> tile);
   void take_token(Choice& choice, Event event);
-  void finish_step(std::span<const StepChunk> chunks);
+  void finish_step();
 
   // The order of members matters: what lives in the backend's memory goes before the backend.
   std::unique_ptr<Backend> backend_;
@@ -87,10 +92,14 @@ class EngineImpl final : public Engine {
   bool deadlines_ = false;  // somebody has one
   uint64_t step_number_ = 0;
   EngineStats stats_;
+  DrawScratch draw_scratch_;
   // Of the current step.
+  StepPlan plan_;
+  std::vector<StepChunk> chunks_;
   std::vector<Row> rows_;
   std::vector<Choice*> row_choices_;  // of rows_; only with an observer
   std::vector<Output> outputs_;
+  std::vector<float> hidden_;  // of a row; only with an observer
   std::vector<Event> events_;
 };
 
@@ -180,6 +189,12 @@ Status EngineImpl::start() {
                       kMaxContext);
   }
   lineup_.emplace(*store_);
+  plan_.reserve(options_.sequences, kCandidates);
+  chunks_.reserve(options_.sequences);
+  rows_.reserve(options_.batch_rows);
+  row_choices_.reserve(options_.batch_rows);
+  outputs_.reserve(options_.batch_rows);
+  hidden_.resize(info.d_model);
   if (options_.observer != nullptr) after_layer_ = [this](size_t layer, ConstMat x) { observe(layer, x); };
   set_limits({.rows = options_.batch_rows,
               .sequences = options_.sequences,
@@ -230,8 +245,27 @@ Status EngineImpl::check_request(const Request& request) const {
   return check_sampling(request.sampling, vocab);
 }
 
+// Tokens of the prompt and an answer to it.
+size_t EngineImpl::most_tokens(const Request& request) const {
+  const size_t prompt = request.prompt.size();
+  if (request.max_new_tokens == 0) return prompt;
+  // After a prompt that fills the context one token is drawn.
+  return std::clamp<size_t>(prompt + request.max_new_tokens, prompt + 1,
+                            std::max<size_t>(options_.context, prompt + 1));
+}
+
+// Steps take nothing from the heap, so what they may need beside the engine's own is taken here.
+void EngineImpl::make_room(const Request& request) {
+  draw_scratch_.prepare(request.sampling, model_->info().vocab_size, most_tokens(request),
+                        options_.sequences);
+  // A step reports a token for each of its rows, and the end of everybody.
+  const size_t most_events = options_.batch_rows + lineup_->running().size() + lineup_->waiting() + request.n;
+  if (events_.capacity() < most_events) events_.reserve(2 * most_events);
+}
+
 Result<RequestId> EngineImpl::submit(Request request) {
   HEADRACE_RETURN_IF_ERROR(check_request(request));
+  make_room(request);
   const RequestId id = next_id_++;
   const auto asked = std::make_shared<const Request>(std::move(request));
   const auto keys = std::make_shared<const std::vector<uint64_t>>(
@@ -247,6 +281,7 @@ Result<RequestId> EngineImpl::submit(Request request) {
     choice->place = {static_cast<int64_t>(step_number_) - int64_t{asked->priority} * kStepsPerPriority,
                      next_place_++};
     choice->tokens = asked->prompt;
+    choice->tokens.reserve(most_tokens(*asked));
     choice->page_keys = keys;
     choice->submitted_step = step_number_;
     // The prompt is scored once.
@@ -299,24 +334,23 @@ void EngineImpl::drop_ended() {
 
 // --- a step -----------------------------------------------------------------------------------------------
 
-std::vector<StepChunk> EngineImpl::schedule() {
+// Fills chunks_.
+void EngineImpl::schedule() {
   const TraceSpan phase(options_.trace, TraceKind::phase, "schedule");
   expire();
   drop_ended();
-  std::vector<StepChunk> chunks;
-  if (!lineup_->empty()) {
-    const StepPlan plan = options_.policy->plan(lineup_->snapshot(limits_, options_.page_tokens));
-    lineup_->apply(plan, limits_, step_number_ - 1, chunks);
-  }
-  return chunks;
+  chunks_.clear();
+  if (lineup_->empty()) return;
+  options_.policy->plan(lineup_->snapshot(limits_, options_.page_tokens), plan_);
+  lineup_->apply(plan_, limits_, step_number_ - 1, chunks_);
 }
 
-void EngineImpl::build_rows(std::span<const StepChunk> chunks) {
+void EngineImpl::build_rows() {
   const TraceSpan phase(options_.trace, TraceKind::phase, "rows");
   rows_.clear();
   row_choices_.clear();
   outputs_.clear();
-  for (const StepChunk& chunk : chunks) {
+  for (const StepChunk& chunk : chunks_) {
     Choice& choice = *lineup_->running()[chunk.index];
     const uint32_t computed = store_->length(*choice.sequence);
     // The policy counted the pages.
@@ -348,13 +382,12 @@ void EngineImpl::run_rows() {
 }
 
 void EngineImpl::observe(size_t layer, ConstMat x) {
-  std::vector<float> hidden(x.cols);
   for (size_t r = 0; r < rows_.size(); ++r) {
     const Choice& choice = *row_choices_[r];
     if (!options_.observer->wants(choice.request)) continue;
-    backend_->download(hidden.data(), x.row(r), x.cols * sizeof(float));
+    backend_->download(hidden_.data(), x.row(r), x.cols * sizeof(float));
     options_.observer->see(choice.request, choice.number, rows_[r].position, static_cast<uint32_t>(layer),
-                           hidden);
+                           hidden_);
   }
 }
 
@@ -393,11 +426,11 @@ void EngineImpl::read_tile(std::span<const Output> tile) {
     const Choice& choice = *tile[i].choice;
     if (wanted[i] > 0) {
       const StepRunner::Best best = runner_->top_of(i);
-      std::optional<Draw> best_draw =
-          draw_from_top_k(choice.sampling, best.ids, best.values, choice.tokens, tile[i].position, sums[i]);
+      std::optional<Draw> best_draw = draw_from_top_k(choice.sampling, best.ids, best.values, choice.tokens,
+                                                      tile[i].position, sums[i], draw_scratch_);
       if (best_draw) return *std::move(best_draw);
     }
-    return draw(choice.sampling, runner_->logits(i), choice.tokens, tile[i].position, sums[i]);
+    return draw(choice.sampling, runner_->logits(i), choice.tokens, tile[i].position, sums[i], draw_scratch_);
   };
   for (size_t i = 0; i < tile.size(); ++i) {
     Choice& choice = *tile[i].choice;
@@ -439,9 +472,9 @@ void EngineImpl::take_token(Choice& choice, Event event) {
 }
 
 // Commits what was computed.
-void EngineImpl::finish_step(std::span<const StepChunk> chunks) {
+void EngineImpl::finish_step() {
   const TraceSpan phase(options_.trace, TraceKind::phase, "commit");
-  for (const StepChunk& chunk : chunks) {
+  for (const StepChunk& chunk : chunks_) {
     Choice& choice = *lineup_->running()[chunk.index];
     const uint32_t computed = store_->length(*choice.sequence);
     store_->commit(*choice.sequence, std::span(choice.tokens).subspan(computed, chunk.count));
@@ -457,19 +490,21 @@ void EngineImpl::step(std::vector<Event>& events) {
   ++step_number_;
   stats_.last_step_rows = 0;
   events_.clear();
-  const std::vector<StepChunk> chunks = schedule();
-  if (!chunks.empty()) {
-    build_rows(chunks);
+  schedule();
+  if (!chunks_.empty()) {
+    build_rows();
     run_rows();
   }
   if (interrupted()) {
     lineup_->for_each([](Choice& choice) { choice.ending = FinishReason::cancelled; });
-  } else if (!chunks.empty()) {
+  } else if (!chunks_.empty()) {
     read_outputs();
-    finish_step(chunks);
+    finish_step();
   }
   drop_ended();
-  std::ranges::stable_sort(events_, {}, [](const Event& e) { return std::pair(e.request, e.choice); });
+  // Of one choice: tokens as they stand in the text, then an end without one.
+  std::ranges::sort(events_, {},
+                    [](const Event& e) { return std::tuple(e.request, e.choice, !e.has_token, e.position); });
   for (Event& event : events_) events.push_back(std::move(event));
   if (lineup_->empty()) {
     const Status books = check_books();
@@ -479,6 +514,11 @@ void EngineImpl::step(std::vector<Event>& events) {
   span.set_sizes({{{"rows", stats_.last_step_rows},
                    {"decode_rows", stats_.last_step_rows - read},
                    {"prefill_rows", read}}});
+}
+
+void EngineImpl::recycle(std::vector<Event>& events) {
+  for (Event& event : events) draw_scratch_.recycle(event.draw);
+  events.clear();
 }
 
 EngineStats EngineImpl::stats() const {

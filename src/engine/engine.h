@@ -155,7 +155,12 @@ class Engine {
   /// Nothing is queued or running.
   virtual bool idle() const = 0;
   /// Runs one step and appends what happened, choices in order of arrival.
+  ///
+  /// Takes nothing from the heap, except where `events` has no room left, and for lists of alternatives
+  /// (Draw::top) where those of earlier events were not given back.
   virtual void step(std::vector<Event>& events) = 0;
+  /// Empties `events`, whose memory is used again.
+  virtual void recycle(std::vector<Event>& events) { events.clear(); }
 
   virtual EngineStats stats() const = 0;
   virtual StepLimits limits() const = 0;

@@ -7,9 +7,7 @@
 namespace headrace {
 namespace {
 
-// Sequences that the policy may choose from in one step, and how far down the line they are looked for: a
-// step admits a few, and looking one up in the cache takes microseconds.
-constexpr size_t kCandidates = 16;
+// How far down the line candidates are looked for.
 constexpr size_t kLookAhead = 256;
 
 // Equal beginnings shorter than this are computed twice rather than waited for.
@@ -34,9 +32,24 @@ std::vector<uint64_t> page_keys_of(uint64_t salt, std::span<const int32_t> promp
   return keys;
 }
 
+Lineup::Lineup(StateStore& store) : store_(store) {
+  running_.reserve(store.max_sequences());
+  running_views_.reserve(store.max_sequences());
+  moved_.reserve(store.max_sequences());
+  waiting_views_.reserve(kCandidates);
+  viewed_.reserve(kCandidates);
+}
+
 void Lineup::add(std::unique_ptr<Choice> choice) {
-  const Place place = choice->place;
-  waiting_.emplace(place, std::move(choice));
+  const size_t all = running_.size() + waiting_.size() + 1;
+  if (waiting_.capacity() < all) waiting_.reserve(2 * all);
+  put_in_line(std::move(choice));
+}
+
+void Lineup::put_in_line(std::unique_ptr<Choice> choice) {
+  const auto at =
+      std::ranges::upper_bound(waiting_, choice->place, {}, [](const auto& w) { return w->place; });
+  waiting_.insert(at, std::move(choice));
 }
 
 // --- the snapshot -----------------------------------------------------------------------------------------
@@ -46,9 +59,8 @@ bool Lineup::somebody_could_enter(const StepLimits& limits) const {
   if (running_.size() < limits.sequences) return true;
   const auto lowest =
       std::ranges::min_element(running_, {}, [](const auto& choice) { return choice->asked->priority; });
-  return std::ranges::any_of(waiting_, [&](const auto& entry) {
-    return entry.second->asked->priority > (*lowest)->asked->priority;
-  });
+  return std::ranges::any_of(
+      waiting_, [&](const auto& choice) { return choice->asked->priority > (*lowest)->asked->priority; });
 }
 
 // Whether a running choice is about to compute what `choice` would compute first.
@@ -77,7 +89,7 @@ bool Lineup::parked(Choice& choice, uint32_t cached, uint32_t page_tokens) const
 void Lineup::view_waiting(const StepLimits& limits, uint32_t page_tokens) {
   size_t candidates = 0;
   size_t looked = 0;
-  for (const auto& [place, choice] : waiting_) {
+  for (const auto& choice : waiting_) {
     if (candidates == kCandidates || ++looked > kLookAhead) break;
     if (choice->parked_on != 0) {
       const auto owner =
@@ -85,7 +97,7 @@ void Lineup::view_waiting(const StepLimits& limits, uint32_t page_tokens) {
       if (owner != running_.end() && store_.length(*(*owner)->sequence) < choice->parked_until) continue;
       choice->parked_on = 0;
     }
-    WaitingView view = {.place = place,
+    WaitingView view = {.place = choice->place,
                         .priority = choice->asked->priority,
                         .known = static_cast<uint32_t>(choice->tokens.size())};
     Prospect prospect;
@@ -172,25 +184,26 @@ void Lineup::apply(const StepPlan& plan, const StepLimits& limits, uint64_t step
     ++preemptions_;
   }
   // Chunks first, while indices are the snapshot's.
-  std::vector<uint32_t> moved(running_.size());
+  moved_.resize(running_.size());
   uint32_t next = 0;
   for (uint32_t i = 0; i < running_.size(); ++i) {
-    moved[i] = next;
+    moved_[i] = next;
     if (running_[i]->sequence) ++next;
   }
   chunks.clear();
-  for (const StepChunk& chunk : plan.running) chunks.push_back({moved[chunk.index], chunk.count});
+  for (const StepChunk& chunk : plan.running) chunks.push_back({moved_[chunk.index], chunk.count});
   for (std::unique_ptr<Choice>& choice : running_) {
-    if (!choice->sequence) add(std::move(choice));
+    if (!choice->sequence) put_in_line(std::move(choice));
   }
   std::erase(running_, nullptr);
   for (const StepChunk& chunk : plan.admit) {
     Choice& choice = *viewed_[chunk.index].choice;
     admit(choice, viewed_[chunk.index].prospect, limits, step);
-    auto entry = waiting_.extract(choice.place);
+    const auto entry = std::ranges::find(waiting_, &choice, [](const auto& w) { return w.get(); });
     chunks.push_back({static_cast<uint32_t>(running_.size()), chunk.count});
-    running_.push_back(std::move(entry.mapped()));
+    running_.push_back(std::move(*entry));
   }
+  if (!plan.admit.empty()) std::erase(waiting_, nullptr);
 }
 
 }  // namespace headrace

@@ -2,7 +2,6 @@
 // carries out what it decided about whole sequences.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <span>
 #include <vector>
@@ -13,9 +12,13 @@
 
 namespace headrace {
 
+/// Sequences that the policy may choose from in one step: a step admits a few, and looking one up in the
+/// cache takes microseconds.
+inline constexpr size_t kCandidates = 16;
+
 class Lineup {
  public:
-  explicit Lineup(StateStore& store) : store_(store) {}
+  explicit Lineup(StateStore& store);
 
   void add(std::unique_ptr<Choice> choice);
   bool empty() const { return waiting_.empty() && running_.empty(); }
@@ -25,7 +28,7 @@ class Lineup {
   template <typename F>
   void for_each(F visit) {
     for (const auto& choice : running_) visit(*choice);
-    for (const auto& [place, choice] : waiting_) visit(*choice);
+    for (const auto& choice : waiting_) visit(*choice);
   }
 
   /// The snapshot of now; its lists live until the next call.
@@ -41,9 +44,9 @@ class Lineup {
       take(*choice);
       return true;
     });
-    std::erase_if(waiting_, [&](const auto& entry) {
-      if (!done(*entry.second)) return false;
-      take(*entry.second);
+    std::erase_if(waiting_, [&](std::unique_ptr<Choice>& choice) {
+      if (!done(*choice)) return false;
+      take(*choice);
       return true;
     });
   }
@@ -51,6 +54,7 @@ class Lineup {
   uint64_t reused_tokens() const { return reused_tokens_; }
 
  private:
+  void put_in_line(std::unique_ptr<Choice> choice);
   bool somebody_could_enter(const StepLimits& limits) const;
   void view_waiting(const StepLimits& limits, uint32_t page_tokens);
   bool parked(Choice& choice, uint32_t cached, uint32_t page_tokens) const;
@@ -58,14 +62,16 @@ class Lineup {
 
   StateStore& store_;
   std::vector<std::unique_ptr<Choice>> running_;
-  std::map<Place, std::unique_ptr<Choice>> waiting_;
+  // First in line first. Has room for those that run, too: any of them may have to come back.
+  std::vector<std::unique_ptr<Choice>> waiting_;
   std::vector<RunningView> running_views_;
   std::vector<WaitingView> waiting_views_;
   struct Viewed {
     Choice* choice = nullptr;
     Prospect prospect;
   };
-  std::vector<Viewed> viewed_;  // of waiting_views_
+  std::vector<Viewed> viewed_;   // of waiting_views_
+  std::vector<uint32_t> moved_;  // of running_, in apply(): where it stands after the preempted have gone
   uint64_t preemptions_ = 0;
   uint64_t reused_tokens_ = 0;
 };

@@ -33,6 +33,12 @@ Result<StepRunner> StepRunner::create(Backend& backend, const Model& model, Memo
   runner.hidden_ = {floats + runner.workspace_floats_, rows, info.d_model, info.d_model};
   runner.logits_ = {floats + runner.workspace_floats_ + hidden_floats, outputs, info.vocab_size,
                     info.vocab_size};
+  runner.tokens_.reserve(rows);
+  runner.positions_.reserve(rows);
+  runner.output_rows_.reserve(rows);
+  runner.host_logits_.reserve(info.vocab_size);
+  runner.best_ids_.reserve(outputs * kMaxTopK);
+  runner.best_values_.reserve(outputs * kMaxTopK);
   return runner;
 }
 

@@ -51,7 +51,7 @@ Result<GenerateResult> generate(Engine& engine, const Tokenizer& tokenizer, std:
   std::vector<Event> events;
   while (!engine.idle()) {
     if (options.cancel != nullptr && options.cancel->load()) engine.cancel(id);
-    events.clear();
+    engine.recycle(events);
     engine.step(events);
     if (options.on_step) options.on_step();
     for (const Event& event : events) {

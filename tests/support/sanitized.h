@@ -1,5 +1,5 @@
-// Whether this build runs under a sanitizer, which makes everything five to forty times slower: tests that repeat
-// something until rare cases have come repeat it less there, and wait longer for a program.
+// Whether this build runs under a sanitizer, which makes everything five to forty times slower: tests that
+// repeat something until rare cases have come repeat it less there, and wait longer for a program.
 #pragma once
 
 namespace headrace::testing {
