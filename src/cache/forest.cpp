@@ -1,6 +1,7 @@
 #include "cache/forest.h"
 
 #include <algorithm>
+#include <type_traits>
 
 namespace headrace {
 namespace {
@@ -240,6 +241,8 @@ void Forest::clear() {
 // --- growing ----------------------------------------------------------------------------------------------
 
 void Forest::make_nodes(size_t count) {
+  // Siblings are ordered by spans of their nodes' tokens (SealedChild): those must not move with the node.
+  static_assert(std::is_nothrow_move_constructible_v<ForestNode>);
   const size_t before = nodes_.size();
   const size_t after = before + count;
   nodes_.resize(after);

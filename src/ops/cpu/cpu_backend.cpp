@@ -23,11 +23,12 @@ using cpu::kPanelWidth;
 constexpr size_t kFloatsPerThread = 8192;
 constexpr size_t kPartsPerThread = 8;
 constexpr size_t kAttendPartsPerThread = 32;  // tiles differ in cost: later rows see more keys
-// Rows of a linear are taken in blocks whose activations stay in a core's second-level cache while panel
-// after panel goes by: whole tiles of every tier (multiples of kRowTile), and of this size where that is
-// more.
+// int8 rows are taken in blocks that stay in a core's second-level cache while panel after panel goes by:
+// whole tiles of every tier (multiples of kRowTile), and enough that reading the panels again costs little.
+// Float rows are not: their panels are larger, and arithmetic takes longer than either.
 constexpr size_t kRowBlockBytes = size_t{256} << 10;
 constexpr size_t kRowTile = 24;
+constexpr size_t kLeastRowBlock = 96;
 
 class CpuBackend final : public Backend {
  public:
@@ -112,7 +113,7 @@ class CpuBackend final : public Backend {
       if (group != 0) quantise(x, group);
       // A few parts for each thread: enough to even out, few enough that taking one costs nothing.
       const size_t parts = std::min(panels, kPartsPerThread * pool_.threads());
-      const size_t block = row_block(x.cols * (group == 0 ? sizeof(float) : 1));
+      const size_t block = group == 0 ? x.rows : row_block(x.cols);
       pool_.parallel_for(parts, [&](size_t part, size_t worker) {
         for (size_t row = 0; row < x.rows; row += block) {
           size_t next = panels * part / parts;
@@ -293,7 +294,7 @@ class CpuBackend final : public Backend {
   }
 
   static size_t row_block(size_t row_bytes) {
-    return std::max(kRowTile, kRowBlockBytes / row_bytes / kRowTile * kRowTile);
+    return std::max(kLeastRowBlock, kRowBlockBytes / row_bytes / kRowTile * kRowTile);
   }
 
   // Rows [row, row + rows) of one panel.

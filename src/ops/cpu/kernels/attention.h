@@ -157,7 +157,8 @@ static void score_run(const AttendTask& t, size_t first, const std::byte* keys, 
   }
 }
 
-// Calls f.template operator()<Q>(first) for tiles of kQueryTile queries, then for one of those that are left.
+// Calls f.template operator()<Q>(first) for tiles of kQueryTile queries, then for a smaller one of those that
+// are left.
 template <int Q, typename F>
 static inline void tile_of(size_t count, size_t first, const F& f) {
   if (count == Q) return f.template operator()<Q>(first);
