@@ -4,7 +4,7 @@
 //   threads
 //
 // linear/TYPE/M: y = x W^T with M rows, W 2048 x 2048; GOP/s counts a multiply-add as two operations, GB/s
-// the bytes of W that are read once. attend/ROWS/CONTEXT: 32 heads on 8 key heads of 64, cache f16.
+// the bytes of W that are read once. machine/BF16/M: the same in level `machine`. attend/ROWS/CONTEXT: 32 heads on 8 key heads of 64, cache f16.
 #include <benchmark/benchmark.h>
 
 #include "ops/testing/attention.h"
@@ -18,17 +18,19 @@ using ops_testing::Random;
 
 constexpr uint32_t kMostRows = 512;
 
-std::unique_ptr<Backend> backend() {
+std::unique_ptr<Backend> backend(Numerics numerics = Numerics::exact) {
   const char* threads = std::getenv("THREADS");
-  auto made = best_backend(threads == nullptr ? 1 : static_cast<size_t>(std::max(1, std::atoi(threads))));
+  auto made =
+      best_backend(threads == nullptr ? 1 : static_cast<size_t>(std::max(1, std::atoi(threads))), numerics);
   if (made) return std::move(*made);
   fmt::print(stderr, "bench_kernels: {}\n", made.error().message);
   std::exit(1);
 }
 
 // `copies` of W take turns: one stays in the caches, many come from memory each time.
-void linear(benchmark::State& state, DType type, size_t rows, uint32_t n, uint32_t k, size_t copies) {
-  Device device(backend());
+void linear(benchmark::State& state, DType type, size_t rows, uint32_t n, uint32_t k, size_t copies,
+            Numerics numerics = Numerics::exact) {
+  Device device(backend(numerics));
   MemoryLedger ledger(uint64_t{1} << 40);
   const Status prepared = device.backend().prepare(ledger, {kMostRows, k, 128});
   HEADRACE_CHECK(static_cast<bool>(prepared));
@@ -90,6 +92,10 @@ void add_all() {
       })->UseRealTime();
       benchmark::RegisterBenchmark(("cold/" + of).c_str(), [=](benchmark::State& state) {
         linear(state, type, rows, 2048, 2048, 60);
+      })->UseRealTime();
+      if (type != DType::BF16) continue;
+      benchmark::RegisterBenchmark(("machine/" + of).c_str(), [=](benchmark::State& state) {
+        linear(state, type, rows, 2048, 2048, 1, Numerics::machine);
       })->UseRealTime();
     }
   }

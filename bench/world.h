@@ -26,10 +26,10 @@ struct World {
   std::unique_ptr<Engine> engine;
 };
 
-inline Result<std::unique_ptr<Backend>> best_backend(size_t threads) {
+inline Result<std::unique_ptr<Backend>> best_backend(size_t threads, Numerics numerics = Numerics::exact) {
   const char* forced = std::getenv("HEADRACE_CPU");
   HEADRACE_TRY(const cpu::Tier tier, cpu::choose_tier(forced == nullptr ? "" : forced));
-  return make_cpu_backend(tier, threads);
+  return make_cpu_backend(tier, threads, numerics);
 }
 
 inline Result<World> open(const char* path, std::unique_ptr<Backend> backend, const EngineOptions& options) {

@@ -20,6 +20,12 @@ namespace headrace {
 
 enum class Activation : uint8_t { silu, gelu_tanh };
 
+/// What the bits of results are promised to be the same for (docs/numerics.md).
+enum class Numerics : uint8_t {
+  exact,    // every machine, batch, chunking, cache state and number of threads
+  machine,  // the same, but for the machine
+};
+
 /// How linears with quantised weights read their input (docs/numerics.md).
 enum class ActivationNumerics : uint8_t {
   int8,  // rounded to int8 per row and group of K: fast, the default

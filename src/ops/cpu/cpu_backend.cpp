@@ -8,6 +8,7 @@
 
 #include "core/checked.h"
 #include "core/threads.h"
+#include "ops/cpu/machine_kernels.h"
 #include "ops/cpu/pack.h"
 #include "ops/cpu/panel.h"
 #include "ops/elementary.h"
@@ -23,18 +24,31 @@ using cpu::kPanelWidth;
 constexpr size_t kFloatsPerThread = 8192;
 constexpr size_t kPartsPerThread = 8;
 constexpr size_t kAttendPartsPerThread = 32;  // tiles differ in cost: later rows see more keys
-// int8 rows are taken in blocks that stay in a core's second-level cache while panel after panel goes by:
-// whole tiles of every tier (multiples of kRowTile), and enough that reading the panels again costs little.
+// int8 rows are taken in blocks that stay in a core's second-level cache while panel after panel goes by
+// (row_block_bytes): whole tiles, and enough that reading the panels again costs little.
 // Float rows are not: their panels are larger, and arithmetic takes longer than either.
-constexpr size_t kRowBlockBytes = size_t{256} << 10;
-constexpr size_t kRowTile = 24;
 constexpr size_t kLeastRowBlock = 96;
+// Rows a power of two apart would fall into the same few sets of a cache.
+constexpr size_t kQuantsGap = 64;
+constexpr size_t kPiecesGap = 32;
+
+// How a linear reads its activations: as they are, as int8 with a scale for each 32 or 256, or, in level
+// `machine`, as bf16 pieces. Projections of one call that read them alike share the conversion.
+enum class Reading : uint8_t { floats, groups_of_32, groups_of_256, pieces };
+constexpr Reading kReadings[] = {Reading::floats, Reading::groups_of_32, Reading::groups_of_256, Reading::pieces};
+constexpr size_t group_of(Reading reading) {
+  return reading == Reading::groups_of_32 ? 32 : 256;
+}
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(cpu::Tier tier, size_t threads) : kernels_(*cpu::kernel_table(tier)), pool_(threads) {}
+  CpuBackend(const cpu::KernelTable& kernels, const cpu::MachineKernels* machine, size_t threads)
+      : kernels_(kernels), machine_(machine), pool_(threads) {}
 
-  std::string name() const override { return fmt::format("cpu {}", cpu::name_of(kernels_.tier)); }
+  std::string name() const override {
+    const std::string tier = fmt::format("cpu {}", cpu::name_of(kernels_.tier));
+    return machine_ == nullptr ? tier : fmt::format("{} {}", tier, machine_->name);
+  }
 
   void upload(void* device, const void* host, size_t bytes) override {
     if (bytes > 0) std::memcpy(device, host, bytes);  // no bytes may come without an address
@@ -53,12 +67,16 @@ class CpuBackend final : public Backend {
     const size_t rows = needs.max_rows;
     const size_t k = round_up(needs.max_k, 256);
     attend_floats_ = round_up(cpu::attend_scratch_floats(needs.max_d_head), 16);
-    const size_t quant_bytes = round_up(rows * k, 64);
+    const size_t quant_bytes = round_up((rows + cpu::kRowsReadBeyond) * (k + kQuantsGap), 64);
     const size_t scale_bytes = round_up(rows * (k / 32) * sizeof(float), 64);
     const size_t sum_16_bytes = round_up(rows * (k / 16) * sizeof(int16_t), 64);
     const size_t sum_32_bytes = round_up(rows * (k / 32) * sizeof(float), 64);
-    const size_t activation_bytes = quant_bytes + scale_bytes + sum_16_bytes + sum_32_bytes;
-    const size_t panel_bytes = k * kPanelWidth * sizeof(float);
+    const size_t piece_bytes =
+        machine_ == nullptr ? 0
+                            : (rows + cpu::kRowsReadBeyond) * (machine_->pieces * k + kPiecesGap) * sizeof(uint16_t);
+    const size_t activation_bytes =
+        round_up(std::max(quant_bytes + scale_bytes + sum_16_bytes + sum_32_bytes, piece_bytes), 64);
+    const size_t panel_bytes = std::max(k * kPanelWidth * sizeof(float), cpu::decoded_bytes(k));
     const size_t tail_bytes = rows * kPanelWidth * sizeof(float);
     worker_bytes_ = panel_bytes + tail_bytes + attend_floats_ * sizeof(float);
     HEADRACE_TRY(scratch_, allocate(ledger, MemoryUse::scratch,
@@ -67,6 +85,7 @@ class CpuBackend final : public Backend {
                     .scales = scratch_.as<float>(quant_bytes),
                     .sums_16 = scratch_.as<int16_t>(quant_bytes + scale_bytes),
                     .sums_32 = scratch_.as<float>(quant_bytes + scale_bytes + sum_16_bytes)};
+    pieces_ = scratch_.as<uint16_t>();  // instead of those: one linear has one reading at a time
     workers_ = scratch_.data() + activation_bytes;
     panel_bytes_ = panel_bytes;
     max_rows_ = rows;
@@ -104,25 +123,32 @@ class CpuBackend final : public Backend {
 
   void linear(ConstMat x, std::span<const Projection> projections, ActivationNumerics numerics) override {
     HEADRACE_CHECK(x.rows <= max_rows_ && x.cols <= max_k_);
-    // Projections of one call may differ in type (Q4_K beside Q6_K, Q5_0 beside Q8_0): those with the same
-    // activation group share one quantisation and one parallel loop.
-    for (const size_t group : {size_t{0}, size_t{32}, size_t{256}}) {
+    // Projections of one call may differ in type (Q4_K beside Q6_K, Q5_0 beside Q8_0).
+    for (const Reading reading : kReadings) {
       size_t panels = 0;
-      for (const Projection& p : projections) panels += group_of(p, numerics) == group ? panels_of(p) : 0;
+      for (const Projection& p : projections) panels += reading_of(p, numerics) == reading ? panels_of(p) : 0;
       if (panels == 0) continue;
-      if (group != 0) quantise(x, group);
+      if (reading == Reading::pieces)
+        split(x);
+      else if (reading != Reading::floats)
+        quantise(x, group_of(reading));
       // A few parts for each thread: enough to even out, few enough that taking one costs nothing.
       const size_t parts = std::min(panels, kPartsPerThread * pool_.threads());
-      const size_t block = group == 0 ? x.rows : row_block(x.cols);
+      const size_t block = row_block(reading, x);
       pool_.parallel_for(parts, [&](size_t part, size_t worker) {
         for (size_t row = 0; row < x.rows; row += block) {
           size_t next = panels * part / parts;
           size_t left = panels * (part + 1) / parts - next;
           for (const Projection& p : projections) {
-            if (group_of(p, numerics) != group) continue;
+            if (reading_of(p, numerics) != reading) continue;
             const size_t own = panels_of(p);
-            for (; next < own && left > 0; ++next, --left) {
-              run_panel(x, p, group, next, row, std::min(block, x.rows - row), worker);
+            while (next < own && left > 0) {
+              const RowRange rows = {row, std::min(block, x.rows - row)};
+              const size_t done = reading == Reading::pieces
+                                      ? run_pieces(x, p, next, std::min(left, own - next), rows, worker)
+                                      : run_panel(x, p, reading, next, rows, worker);
+              next += done;
+              left -= done;
             }
             next -= std::min(next, own);
           }
@@ -253,9 +279,16 @@ class CpuBackend final : public Backend {
   void free_bytes(std::byte* data, size_t bytes) override { ::munmap(data, bytes); }
 
  private:
-  static size_t group_of(const Projection& p, ActivationNumerics numerics) {
-    const DType type = p.linear->weight.type;
-    return info_of(type).quantised && numerics == ActivationNumerics::int8 ? activation_group(type) : 0;
+  struct RowRange {
+    size_t first;
+    size_t count;
+  };
+
+  Reading reading_of(const Projection& p, ActivationNumerics numerics) const {
+    const Weight& w = p.linear->weight;
+    if (machine_ != nullptr && w.type == DType::BF16 && w.k % cpu::kMachineInputs == 0) return Reading::pieces;
+    if (!info_of(w.type).quantised || numerics == ActivationNumerics::f32) return Reading::floats;
+    return activation_group(w.type) == 32 ? Reading::groups_of_32 : Reading::groups_of_256;
   }
   static size_t panels_of(const Projection& p) { return ceil_div(p.linear->weight.n, kPanelWidth); }
   static size_t tiles_of(const AttentionItem& item, size_t group) {
@@ -286,39 +319,52 @@ class CpuBackend final : public Backend {
   void quantise(ConstMat x, size_t group) {
     for_rows(x.rows, 2 * x.cols, [&](size_t r) {
       kernels_.quantise_row(x.row(r), x.cols, group,
-                            {.quants = activations_.quants + r * x.cols,
+                            {.quants = activations_.quants + r * quants_stride(x.cols),
                              .scales = activations_.scales + r * (x.cols / group),
                              .sums_16 = activations_.sums_16 + r * (x.cols / 16),
                              .sums_32 = activations_.sums_32 + r * (x.cols / 32)});
     });
   }
 
-  static size_t row_block(size_t row_bytes) {
-    return std::max(kLeastRowBlock, kRowBlockBytes / row_bytes / kRowTile * kRowTile);
+  void split(ConstMat x) {
+    for_rows(x.rows, 2 * x.cols,
+             [&](size_t r) { machine_->split_row(x.row(r), x.cols, pieces_ + r * pieces_stride(x.cols)); });
   }
 
-  // Rows [row, row + rows) of one panel.
-  void run_panel(ConstMat x, const Projection& p, size_t group, size_t panel, size_t row, size_t rows,
-                 size_t worker) {
+  static size_t quants_stride(size_t k) { return k + kQuantsGap; }
+  size_t pieces_stride(size_t k) const { return machine_->pieces * k + kPiecesGap; }
+  size_t row_block(Reading reading, ConstMat x) const {
+    if (reading == Reading::floats) return x.rows;
+    const size_t row_bytes =
+        reading == Reading::pieces ? pieces_stride(x.cols) * sizeof(uint16_t) : quants_stride(x.cols);
+    return std::max(kLeastRowBlock, kernels_.row_block_bytes / row_bytes / kernels_.row_tile * kernels_.row_tile);
+  }
+
+  // A panel that hangs over the matrix's edge writes its 16 columns here first.
+  float* tail(size_t worker) const { return worker_floats(worker) + panel_bytes_ / sizeof(float); }
+  static bool is_whole(const Projection& p, size_t panel) { return (panel + 1) * kPanelWidth <= p.linear->weight.n; }
+
+  // Rows of one panel. Returns the panels done.
+  size_t run_panel(ConstMat x, const Projection& p, Reading reading, size_t panel, RowRange rows, size_t worker) {
     const Weight& w = p.linear->weight;
-    const size_t columns = std::min(kPanelWidth, w.n - panel * kPanelWidth);
-    // A panel that hangs over the matrix's edge writes its 16 columns to scratch first.
-    float* tail = worker_floats(worker) + panel_bytes_ / sizeof(float);
-    const bool whole = columns == kPanelWidth;
+    const size_t group = group_of(reading);
+    const bool whole = is_whole(p, panel);
     cpu::LinearTask task = {.type = w.type,
                             .panel = w.data + panel * cpu::panel_bytes(w.type, w.k),
                             .k = w.k,
-                            .rows = rows,
+                            .rows = rows.count,
                             .group = group,
-                            .quants = activations_.quants + row * x.cols,
-                            .scales = activations_.scales + (group == 0 ? 0 : row * (x.cols / group)),
-                            .sums_16 = activations_.sums_16 + row * (x.cols / 16),
-                            .sums_32 = activations_.sums_32 + row * (x.cols / 32),
-                            .x = x.row(row),
+                            .quants = activations_.quants + rows.first * quants_stride(x.cols),
+                            .quants_stride = quants_stride(x.cols),
+                            .scales = activations_.scales + rows.first * (x.cols / group),
+                            .sums_16 = activations_.sums_16 + rows.first * (x.cols / 16),
+                            .sums_32 = activations_.sums_32 + rows.first * (x.cols / 32),
+                            .x = x.row(rows.first),
                             .x_stride = x.stride,
-                            .y = whole ? p.y.row(row) + panel * kPanelWidth : tail,
-                            .y_stride = whole ? p.y.stride : kPanelWidth};
-    if (group != 0) {
+                            .y = whole ? p.y.row(rows.first) + panel * kPanelWidth : tail(worker),
+                            .y_stride = whole ? p.y.stride : kPanelWidth,
+                            .decoded = reinterpret_cast<int8_t*>(worker_scratch(worker))};
+    if (reading != Reading::floats) {
       kernels_.linear_quantised(task);
     } else {
       if (info_of(w.type).quantised) {
@@ -328,11 +374,41 @@ class CpuBackend final : public Backend {
       }
       kernels_.linear_float(task);
     }
+    finish_panel(p, panel, rows, worker);
+    return 1;
+  }
+
+  // As run_panel, of level `machine`: two panels if both are whole.
+  size_t run_pieces(ConstMat x, const Projection& p, size_t panel, size_t most, RowRange rows, size_t worker) {
+    const Weight& w = p.linear->weight;
+    const bool whole = is_whole(p, panel);
+    cpu::MachineTask task = {.n_panels = most >= 2 && is_whole(p, panel + 1) ? size_t{2} : size_t{1},
+                             .panels = {},
+                             .y = {},
+                             .y_stride = whole ? p.y.stride : kPanelWidth,
+                             .k = w.k,
+                             .rows = rows.count,
+                             .pieces = pieces_ + rows.first * pieces_stride(x.cols),
+                             .pieces_stride = pieces_stride(x.cols)};
+    for (size_t i = 0; i < task.n_panels; ++i) {
+      task.panels[i] = w.data + (panel + i) * cpu::panel_bytes(w.type, w.k);
+      task.y[i] = whole ? p.y.row(rows.first) + (panel + i) * kPanelWidth : tail(worker);
+    }
+    machine_->linear(task);
+    for (size_t i = 0; i < task.n_panels; ++i) finish_panel(p, panel + i, rows, worker);
+    return task.n_panels;
+  }
+
+  // The bias, and what a panel over the edge wrote elsewhere.
+  void finish_panel(const Projection& p, size_t panel, RowRange rows, size_t worker) const {
+    const bool whole = is_whole(p, panel);
     const float* bias = p.linear->bias.data == nullptr ? nullptr : p.linear->bias.data + panel * kPanelWidth;
-    for (size_t r = 0; (!whole || bias != nullptr) && r < rows; ++r) {
-      float* y = p.y.row(row + r) + panel * kPanelWidth;
+    if (whole && bias == nullptr) return;
+    const size_t columns = std::min(kPanelWidth, p.linear->weight.n - panel * kPanelWidth);
+    for (size_t r = 0; r < rows.count; ++r) {
+      float* y = p.y.row(rows.first + r) + panel * kPanelWidth;
       for (size_t c = 0; c < columns; ++c) {
-        const float value = whole ? y[c] : tail[r * kPanelWidth + c];
+        const float value = whole ? y[c] : tail(worker)[r * kPanelWidth + c];
         y[c] = bias == nullptr ? value : value + bias[c];
       }
     }
@@ -366,9 +442,11 @@ class CpuBackend final : public Backend {
   }
 
   const cpu::KernelTable& kernels_;
+  const cpu::MachineKernels* machine_;  // null in level `exact`
   ThreadPool pool_;
   DeviceBuffer scratch_;
   cpu::QuantisedRow activations_ = {};
+  uint16_t* pieces_ = nullptr;
   std::byte* workers_ = nullptr;
   size_t worker_bytes_ = 0;
   size_t panel_bytes_ = 0;
@@ -379,8 +457,13 @@ class CpuBackend final : public Backend {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_cpu_backend(cpu::Tier tier, size_t threads) {
-  return std::make_unique<CpuBackend>(tier, threads);
+std::unique_ptr<Backend> make_cpu_backend(cpu::Tier tier, size_t threads, Numerics numerics) {
+  return make_cpu_backend(*cpu::kernel_table(tier),
+                          numerics == Numerics::machine ? cpu::machine_kernels(tier) : nullptr, threads);
+}
+std::unique_ptr<Backend> make_cpu_backend(const cpu::KernelTable& kernels, const cpu::MachineKernels* machine,
+                                          size_t threads) {
+  return std::make_unique<CpuBackend>(kernels, machine, threads);
 }
 
 }  // namespace headrace

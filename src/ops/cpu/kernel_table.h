@@ -22,7 +22,7 @@ inline constexpr size_t kTiers = 4;
 inline constexpr size_t kPanelWidth = 16;
 
 /// A row of int8 activations: k quants, a scale for each activation group, and the sums of 16 and of 32
-/// neighbouring quants (the latter as floats, exactly). Rows follow each other without gaps.
+/// neighbouring quants (the latter as floats, exactly). Rows follow each other without gaps, but for the quants.
 struct QuantisedRow {
   int8_t* quants;
   float* scales;
@@ -39,6 +39,7 @@ struct LinearTask {
   // Quantised weights: the first row's activations.
   size_t group;  // 32 or 256 inputs a scale
   const int8_t* quants;
+  size_t quants_stride;
   const float* scales;
   const int16_t* sums_16;
   const float* sums_32;
@@ -47,7 +48,14 @@ struct LinearTask {
   size_t x_stride;
   float* y;
   size_t y_stride;
+  int8_t* decoded;  // room for decoded_bytes(k), 64-byte aligned
 };
+/// A panel's weights as bytes, two for each (linear_tiles.h).
+inline constexpr size_t decoded_bytes(size_t k) {
+  return 2 * kPanelWidth * k;
+}
+/// Kernels may read so many rows of quants beyond the last one, and do nothing with them.
+inline constexpr size_t kRowsReadBeyond = 16;
 
 /// Queries of one key head over the keys of one item. A query is a row of q for one of its heads.
 inline constexpr size_t kAttendQueries = 8;
@@ -84,6 +92,9 @@ struct ReduceTask {
 
 struct KernelTable {
   Tier tier;
+  /// int8 rows that linears take at once: as many as this many bytes hold, half of a core's second-level cache.
+  size_t row_block_bytes;
+  size_t row_tile;  // rows that the kernel works on at once, or a multiple of them
   /// Group by group as quantise_group(). k is a multiple of group, group one of 32.
   void (*quantise_row)(const float* x, size_t k, size_t group, const QuantisedRow& out);
   void (*linear_quantised)(const LinearTask&);
@@ -121,5 +132,6 @@ const KernelTable* kernel_table(Tier tier);
 const KernelTable& portable_kernels();
 const KernelTable& avx2_kernels();
 const KernelTable& avx512_kernels();
+const KernelTable& amx_kernels();
 
 }  // namespace headrace::cpu

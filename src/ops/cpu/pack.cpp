@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "core/checked.h"
 #include "core/result.h"
 #include "ops/cpu/panel.h"
 #include "tensor/blocks.h"
@@ -262,23 +263,37 @@ void put_tile(const uint16_t (&tile)[kPanelWidth][kFloatPackTile], size_t count,
   }
 }
 
-void put_tile(const float (&tile)[kPanelWidth][kFloatPackTile], size_t count, std::byte* panel) {
-  float* out = reinterpret_cast<float*>(panel);
-  for (size_t i = 0; i < count; ++i) {
-    for (size_t c = 0; c < kPanelWidth; ++c) out[i * kPanelWidth + c] = tile[c][i];
+// Four rows of four words, turned.
+void put_tile(const uint32_t (&tile)[kPanelWidth][kFloatPackTile], size_t count, std::byte* panel) {
+  __m128i* out = reinterpret_cast<__m128i*>(panel);
+  for (size_t i = 0; i < count; i += 4) {
+    for (size_t c = 0; c < kPanelWidth; c += 4) {
+      __m128 rows[4];
+      for (size_t r = 0; r < 4; ++r) {
+        rows[r] = _mm_castsi128_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(&tile[c + r][i])));
+      }
+      _MM_TRANSPOSE4_PS(rows[0], rows[1], rows[2], rows[3]);
+      for (size_t r = 0; r < std::min<size_t>(4, count - i); ++r) {
+        _mm_storeu_si128(out + (4 * (i + r) + c / 4), _mm_castps_si128(rows[r]));
+      }
+    }
   }
 }
 
-// Through a tile that stays in the first-level cache: rows may lie a multiple of 4096 bytes apart, and then
-// sixteen of their lines would push each other out.
-template <typename T>
-void pack_floats(size_t k, size_t n, const std::byte* rows, std::byte* panel) {
-  T tile[kPanelWidth][kFloatPackTile] = {};
-  for (size_t begin = 0; begin < k; begin += kFloatPackTile) {
-    const size_t count = std::min(kFloatPackTile, k - begin);
-    for (size_t c = 0; c < n; ++c)
-      std::memcpy(tile[c], rows + (c * k + begin) * sizeof(T), count * sizeof(T));
-    put_tile(tile, count, panel + begin * kPanelWidth * sizeof(T));
+// Units are inputs of F32 and F16, pairs of inputs of BF16. Through a tile that stays in the first-level cache:
+// rows may lie a multiple of 4096 bytes apart, and then sixteen of their lines would push each other out.
+template <typename Unit>
+void pack_floats(size_t row_bytes, size_t n, const std::byte* rows, std::byte* panel) {
+  Unit tile[kPanelWidth][kFloatPackTile] = {};
+  const size_t units = ceil_div(row_bytes, sizeof(Unit));
+  for (size_t begin = 0; begin < units; begin += kFloatPackTile) {
+    const size_t count = std::min(kFloatPackTile, units - begin);
+    const size_t bytes = std::min(count * sizeof(Unit), row_bytes - begin * sizeof(Unit));
+    for (size_t c = 0; c < n; ++c) {
+      tile[c][count - 1] = 0;  // a pair may be half there
+      std::memcpy(tile[c], rows + c * row_bytes + begin * sizeof(Unit), bytes);
+    }
+    put_tile(tile, count, panel + begin * kPanelWidth * sizeof(Unit));
   }
 }
 
@@ -317,16 +332,17 @@ void decode_quantised(DType type, const std::byte* panel, size_t k, size_t c, fl
 }  // namespace
 
 size_t panel_bytes(DType type, size_t k) {
+  if (type == DType::BF16) k = (k + 1) / 2 * 2;
   return k / info_of(type).block_elements * panel_block_bytes(type);
 }
 
 void pack_panel(DType type, size_t k, size_t n, const std::byte* rows, std::byte* panel) {
   if (info_of(type).quantised)
     pack_quantised(type, k, n, rows, panel);
-  else if (type == DType::F32)
-    pack_floats<float>(k, n, rows, panel);
+  else if (type == DType::F16)
+    pack_floats<uint16_t>(2 * k, n, rows, panel);
   else
-    pack_floats<uint16_t>(k, n, rows, panel);
+    pack_floats<uint32_t>(type == DType::F32 ? 4 * k : 2 * k, n, rows, panel);
 }
 
 void decode_panel(DType type, const std::byte* panel, size_t k, size_t first, size_t n, float* out,
@@ -338,7 +354,7 @@ void decode_panel(DType type, const std::byte* panel, size_t k, size_t first, si
       continue;
     }
     for (size_t i = 0; i < k; ++i) {
-      const size_t at = i * kPanelWidth + c;
+      const size_t at = type == DType::BF16 ? i / 2 * 2 * kPanelWidth + 2 * c + i % 2 : i * kPanelWidth + c;
       if (type == DType::F32) {
         std::memcpy(column + i * input_step, panel + 4 * at, 4);
       } else {

@@ -1,7 +1,7 @@
 // Weight panels: 16 outputs side by side, so that lanes are outputs and each output is one scalar chain,
 // whatever the instruction set. A matrix [n][k] is ceil(n/16) panels, the last filled up with zeros.
 //
-//   floats    [k][16] in the stored type
+//   floats    F32, F16: [k][16]. BF16: [k/2][16][2], the last pair filled up with a zero
 //   quants    byte 64 j + 4 c + i of a group of 32 inputs is input 4 j + i of output c ("quad" j = 64 bytes).
 //             Nibbles: byte 64 j + b holds byte b of quad j (low) and of quad j + 4 (high), j < 4: 256 bytes.
 //   groups of 32 inputs, one after another:

@@ -1,11 +1,41 @@
 #include "ops/cpu/tier.h"
 
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <array>
+
+#include "ops/cpu/machine_kernels.h"
 
 namespace headrace::cpu {
 namespace {
 
 constexpr std::array<std::string_view, kTiers> kNames = {"portable", "avx2", "avx512", "amx"};
+
+// Leaf 7 of CPUID, register EDX: g++ 12 has no names for these.
+constexpr unsigned kCpuidAmxBf16 = 1U << 22;
+constexpr unsigned kCpuidAmxTile = 1U << 24;
+constexpr unsigned kCpuidAmxInt8 = 1U << 25;
+// Linux gives the tiles' registers to processes that ask (arch_prctl).
+constexpr int kArchReqXcompPerm = 0x1023;
+constexpr int kTileDataFeature = 18;
+
+bool has_feature(unsigned bit) {
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & bit) != 0;
+}
+
+std::optional<std::string> missing_tiles() {
+  if (!has_feature(kCpuidAmxTile)) return "this processor lacks AMX";
+  if (!has_feature(kCpuidAmxInt8)) return "this processor lacks AMX int8";
+  static const bool allowed = ::syscall(SYS_arch_prctl, kArchReqXcompPerm, kTileDataFeature) == 0;
+  if (!allowed) return "the system does not let programs use AMX";
+  return std::nullopt;
+}
 
 // __builtin_cpu_supports also asks the operating system whether it saves the registers.
 std::optional<std::string> missing_feature(Tier tier) {
@@ -15,13 +45,14 @@ std::optional<std::string> missing_feature(Tier tier) {
     if (!__builtin_cpu_supports("fma")) return lacks("FMA");
     if (!__builtin_cpu_supports("f16c")) return lacks("F16C");
   }
-  if (tier == Tier::avx512) {
+  if (tier == Tier::avx512 || tier == Tier::amx) {
     if (!__builtin_cpu_supports("avx512f")) return lacks("AVX-512F");
     if (!__builtin_cpu_supports("avx512bw")) return lacks("AVX-512BW");
     if (!__builtin_cpu_supports("avx512dq")) return lacks("AVX-512DQ");
     if (!__builtin_cpu_supports("avx512vl")) return lacks("AVX-512VL");
     if (!__builtin_cpu_supports("avx512vnni")) return lacks("AVX-512 VNNI");
   }
+  if (tier == Tier::amx) return missing_tiles();
   return std::nullopt;
 }
 
@@ -47,8 +78,14 @@ const KernelTable* kernel_table(Tier tier) {
     case Tier::avx512:
       return &avx512_kernels();
     case Tier::amx:
-      return nullptr;
+      return &amx_kernels();
   }
+  return nullptr;
+}
+
+const MachineKernels* machine_kernels(Tier tier) {
+  if (tier == Tier::amx && has_feature(kCpuidAmxBf16)) return &amx_bf16_kernels();
+  if (tier == Tier::avx512 && __builtin_cpu_supports("avx512bf16")) return &avx512_bf16_kernels();
   return nullptr;
 }
 

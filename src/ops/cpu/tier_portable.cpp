@@ -19,6 +19,12 @@
 
 #include "ops/cpu/kernels/decode_panel.h"
 
+namespace headrace::cpu::HEADRACE_TIER {
+constexpr Tier kTier = Tier::portable;
+constexpr auto kLinearQuantised = linear_quantised;
+constexpr size_t kRowBlockBytes = size_t{256} << 10;
+constexpr size_t kRowTile = 24;
+}  // namespace headrace::cpu::HEADRACE_TIER
 #include "ops/cpu/kernels/table.h"
 
 const headrace::cpu::KernelTable& headrace::cpu::portable_kernels() {

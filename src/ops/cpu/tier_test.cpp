@@ -38,13 +38,6 @@ TEST(Tier, AForcedTierIsThatTierOrAnErrorNeverAnother) {
   }
 }
 
-TEST(Tier, ATierThatIsNotBuiltSaysSo) {
-  const Result<Tier> chosen = choose_tier("amx");
-  ASSERT_FALSE(chosen);
-  EXPECT_EQ(chosen.error().code, Errc::unsupported);
-  EXPECT_EQ(chosen.error().message, "HEADRACE_CPU=amx: not built into this program");
-}
-
 TEST(Tier, AnUnknownTierIsAUsageErrorThatNamesTheKnownOnes) {
   const Result<Tier> chosen = choose_tier("sse9");
   ASSERT_FALSE(chosen);

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "ops/testing/emulated_amx.h"
+
 namespace headrace::ops_testing {
 namespace {
 
@@ -52,8 +54,15 @@ std::vector<size_t> awkward_batches() {
 }
 
 void EveryTier::SetUp() {
-  if (const std::optional<std::string> missing = cpu::missing_for(GetParam()))
-    GTEST_SKIP() << "skipped: " << *missing;
+  const std::optional<std::string> missing = cpu::missing_for(GetParam());
+  if (!missing) return;
+  emulated_ = GetParam() == cpu::Tier::amx && !cpu::missing_for(cpu::Tier::avx512);
+  if (!emulated_) GTEST_SKIP() << "skipped: " << *missing;
+}
+
+Device EveryTier::device(size_t threads) {
+  const cpu::KernelTable& kernels = emulated_ ? cpu::emulated_amx_kernels() : *cpu::kernel_table(GetParam());
+  return Device(make_cpu_backend(kernels, nullptr, threads));
 }
 
 }  // namespace headrace::ops_testing

@@ -50,12 +50,16 @@ std::vector<size_t> awkward_batches();
 /// ones, garbage, and rows of NaN and infinity; each row must have the bits that it has alone.
 ::testing::AssertionResult rows_stand_alone(const RowOp& op, size_t in, Random& random);
 
-/// One test per kernel tier; on a machine that lacks the tier it says so and is skipped.
+/// One test per kernel tier; on a machine that lacks the tier it says so and is skipped. Where only AMX's tiles
+/// are lacking, they are emulated.
 class EveryTier : public ::testing::TestWithParam<cpu::Tier> {
  protected:
   void SetUp() override;
-  Device device(size_t threads = 1) { return Device(make_cpu_backend(GetParam(), threads)); }
+  Device device(size_t threads = 1);
   Device reference() { return Device(make_reference_backend()); }
+
+ private:
+  bool emulated_ = false;
 };
 
 #define HEADRACE_ON_EVERY_TIER(Suite)                                                             \

@@ -1,24 +1,30 @@
 // Linear with float weights, one panel of 16 outputs at a time.
 //
 // Contract (docs/numerics.md, "Float weights"): segments of 64 inputs, acc = fma(w, x, acc) from +0 in order
-// of k; segment sums combine by R0's tree. Layout: panel [k][16] in the stored type. Bound: one row reads
+// of k; segment sums combine by R0's tree. Layout: panel.h. Bound: one row reads
 // each weight once (memory); many rows are FMA-bound. The FMA's latency is hidden by independent chains: rows
 // times segments, always kFloatTile of them, so tiles of one row take eight segments.
 #pragma once
 
 namespace headrace::cpu::HEADRACE_TIER {
 
+// `inputs` neighbours along K are read at once.
 struct WeightF32 {
   static constexpr size_t bytes = 4;
-  static V16 get(const std::byte* p) { return load(reinterpret_cast<const float*>(p)); }
+  static constexpr size_t inputs = 1;
+  static void get(const std::byte* p, V16 (&w)[1]) { w[0] = load(reinterpret_cast<const float*>(p)); }
 };
 struct WeightF16 {
   static constexpr size_t bytes = 2;
-  static V16 get(const std::byte* p) { return load_f16(reinterpret_cast<const uint16_t*>(p)); }
+  static constexpr size_t inputs = 1;
+  static void get(const std::byte* p, V16 (&w)[1]) { w[0] = load_f16(reinterpret_cast<const uint16_t*>(p)); }
 };
 struct WeightBF16 {
   static constexpr size_t bytes = 2;
-  static V16 get(const std::byte* p) { return load_bf16(reinterpret_cast<const uint16_t*>(p)); }
+  static constexpr size_t inputs = 2;
+  static void get(const std::byte* p, V16 (&w)[2]) {
+    load_bf16_pairs(reinterpret_cast<const uint16_t*>(p), w[0], w[1]);
+  }
 };
 
 // Adds S whole segments for R rows, from input `begin` on.
@@ -28,20 +34,32 @@ static void float_segments(const LinearTask& t, size_t row, size_t begin, TreeSu
   for (int s = 0; s < S; ++s) {
     for (int r = 0; r < R; ++r) acc[s][r] = set1(0.0F);
   }
-  const float* x = t.x + row * t.x_stride + begin;
+  const std::byte* x = reinterpret_cast<const std::byte*>(t.x + row * t.x_stride + begin);
+  // Hidden from the compiler, which would keep a pointer for each row and input and run out of registers.
+  size_t rows[R];
+  for (int r = 0; r < R; ++r) {
+    rows[r] = static_cast<size_t>(r) * t.x_stride * sizeof(float);
+    __asm__("" : "+r"(rows[r]));
+  }
+  const auto input = [&](int r, size_t k) {
+    return set1(*reinterpret_cast<const float*>(x + rows[r] + k * sizeof(float)));
+  };
   const std::byte* p = t.panel + begin * 16 * Format::bytes;
   constexpr size_t step_bytes = S * 16 * Format::bytes;
-  for (size_t i = 0; i < 64; ++i) {
+  for (size_t i = 0; i < 64; i += Format::inputs) {
     // Few rows wait for memory. The segments are as many short streams, which prefetchers follow badly: the
     // next tile of segments is asked for from its beginning to its end.
-    for (size_t line = 0; S > 1 && line < step_bytes; line += 64) {
+    for (size_t line = 0; S > 1 && line < Format::inputs * step_bytes; line += 64) {
       __builtin_prefetch(p + (64 + i) * step_bytes + line, 0, 2);
     }
     for (int s = 0; s < S; ++s) {
       const size_t k = static_cast<size_t>(s) * 64 + i;
-      const V16 w = Format::get(p + k * 16 * Format::bytes);
-      for (int r = 0; r < R; ++r)
-        acc[s][r] = fma(w, set1(x[static_cast<size_t>(r) * t.x_stride + k]), acc[s][r]);
+      V16 w[Format::inputs];
+      Format::get(p + k * 16 * Format::bytes, w);
+      for (size_t j = 0; j < Format::inputs; ++j) {
+        for (int r = 0; r < R; ++r)
+          acc[s][r] = fma(w[j], input(r, k + j), acc[s][r]);
+      }
     }
   }
   for (int s = 0; s < S; ++s) sums.add(acc[s]);
@@ -58,9 +76,10 @@ static void float_rows(const LinearTask& t, size_t row) {
     V16 acc[R];
     for (int r = 0; r < R; ++r) acc[r] = set1(0.0F);
     for (size_t k = begin; k < t.k; ++k) {
-      const V16 w = Format::get(t.panel + k * 16 * Format::bytes);
+      V16 w[Format::inputs];
+      Format::get(t.panel + k / Format::inputs * Format::inputs * 16 * Format::bytes, w);
       for (int r = 0; r < R; ++r) {
-        acc[r] = fma(w, set1(t.x[(row + static_cast<size_t>(r)) * t.x_stride + k]), acc[r]);
+        acc[r] = fma(w[k % Format::inputs], set1(t.x[(row + static_cast<size_t>(r)) * t.x_stride + k]), acc[r]);
       }
     }
     sums.add(acc);

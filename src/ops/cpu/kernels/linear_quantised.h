@@ -67,20 +67,22 @@ struct QuantRows {
   const float* sums_32;
   const int16_t* sums_16;
   size_t stride;
+  size_t k;
   size_t groups;  // scales a row
 
   QuantRows(const LinearTask& t, size_t row)
-      : quants(t.quants + row * t.k),
+      : quants(t.quants + row * t.quants_stride),
         scales(t.scales + row * (t.k / t.group)),
         sums_32(t.sums_32 + row * (t.k / 32)),
         sums_16(t.sums_16 + row * (t.k / 16)),
-        stride(t.k),
+        stride(t.quants_stride),
+        k(t.k),
         groups(t.k / t.group) {}
   const int8_t* group(int r, size_t g) const { return quants + static_cast<size_t>(r) * stride + 32 * g; }
   float scale(int r, size_t i) const { return scales[static_cast<size_t>(r) * groups + i]; }
-  float sum_32(int r, size_t g) const { return sums_32[static_cast<size_t>(r) * (stride / 32) + g]; }
+  float sum_32(int r, size_t g) const { return sums_32[static_cast<size_t>(r) * (k / 32) + g]; }
   const int16_t* pair_of_sums(int r, size_t g) const {
-    return sums_16 + static_cast<size_t>(r) * (stride / 16) + 2 * g;
+    return sums_16 + static_cast<size_t>(r) * (k / 16) + 2 * g;
   }
 };
 

@@ -40,9 +40,39 @@ static inline PeakInts peak_ints(int8_t value) {
 }
 #endif
 
+#if defined(HEADRACE_TILES)
+static constexpr int kPeakTiles = 4;
+static constexpr size_t kPeakInt8Ops = size_t{2} * kPeakTiles * 16 * 16 * 64;
+#else
 static constexpr size_t kPeakInt8Ops = size_t{2} * kPeakChains * kPeakInts;
+#endif
 static constexpr size_t kPeakF32Ops = size_t{2} * kPeakChains * 16;
 
+#if defined(HEADRACE_TILES)
+static int32_t peak_int8(const int8_t* start, size_t rounds) {
+  static constexpr TileShapes shapes = tile_shapes(64);
+  int8_t inputs[16][64];
+  for (size_t i = 0; i < sizeof inputs; ++i) inputs[i / 64][i % 64] = start[i % 16];
+  configure_tiles(shapes);
+  publish_to_tiles();
+  load_tile<4>(inputs, 64);
+  load_tile<6>(inputs, 64);
+  zero_tile<0>();
+  zero_tile<1>();
+  zero_tile<2>();
+  zero_tile<3>();
+  for (size_t r = 0; r < rounds; ++r) {
+    dot_signed_tiles<0, 4, 6>();
+    dot_signed_tiles<1, 4, 6>();
+    dot_signed_tiles<2, 4, 6>();
+    dot_signed_tiles<3, 4, 6>();
+  }
+  int32_t sums[16][16];
+  store_tile<0>(sums);
+  release_tiles();
+  return sums[0][0];
+}
+#else
 // The sums begin with what no compiler can know: equal ones would be computed once.
 static int32_t peak_int8(const int8_t* start, size_t rounds) {
   PeakInts sums[kPeakChains];
@@ -61,6 +91,7 @@ static int32_t peak_int8(const int8_t* start, size_t rounds) {
   __builtin_memcpy(&first, &total, sizeof first);
   return first;
 }
+#endif
 
 static float peak_f32(const float* start, size_t rounds) {
   V16 sums[kPeakChains];

@@ -4,9 +4,11 @@
 namespace headrace::cpu::HEADRACE_TIER {
 
 static constexpr KernelTable kTable = {
-    .tier = Tier::HEADRACE_TIER,
+    .tier = kTier,
+    .row_block_bytes = kRowBlockBytes,
+    .row_tile = kRowTile,
     .quantise_row = quantise_row,
-    .linear_quantised = linear_quantised,
+    .linear_quantised = kLinearQuantised,
     .linear_float = linear_float,
     .decode_panel = decode_panel,
     .rms_norm_row = rms_norm_row,

@@ -109,6 +109,15 @@ static inline __m256 bf16_half(const uint16_t* p) {
 static inline V16 load_bf16(const uint16_t* p) {
   return {bf16_half(p), bf16_half(p + 8)};
 }
+static inline void bf16_pairs_half(const uint16_t* p, __m256& even, __m256& odd) {
+  const __m256i pairs = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  even = _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
+  odd = _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(static_cast<int>(0xFFFF0000))));
+}
+static inline void load_bf16_pairs(const uint16_t* p, V16& even, V16& odd) {
+  bf16_pairs_half(p, even.lo, odd.lo);
+  bf16_pairs_half(p + 16, even.hi, odd.hi);
+}
 static inline float root(float x) {
   return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x)));
 }

@@ -139,6 +139,11 @@ static inline V16 load_f16(const uint16_t* p) {
 static inline V16 load_bf16(const uint16_t* p) {
   return lanes([&](int i) { return bits_to_float(static_cast<uint32_t>(p[i]) << 16); });
 }
+// Two neighbours of each output, [16][2].
+static inline void load_bf16_pairs(const uint16_t* p, V16& even, V16& odd) {
+  even = lanes([&](int i) { return bits_to_float(static_cast<uint32_t>(p[2 * i]) << 16); });
+  odd = lanes([&](int i) { return bits_to_float(static_cast<uint32_t>(p[2 * i + 1]) << 16); });
+}
 static inline float root(float x) {
   return __builtin_sqrtf(x);
 }

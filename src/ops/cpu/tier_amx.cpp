@@ -1,0 +1,36 @@
+// Compiled with this tier's instruction set (CMakeLists.txt). Include nothing with inline functions beyond
+// these. AVX-512 and the tiles of AMX.
+#define HEADRACE_TIER amx
+#define HEADRACE_TILES
+
+#include "ops/cpu/kernel_table.h"
+#include "ops/cpu/panel.h"
+
+#include "ops/cpu/kernels/vec_avx512.h"
+
+#include "ops/cpu/kernels/elementary.h"
+#include "ops/cpu/kernels/tree_sum.h"
+
+#include "ops/cpu/kernels/attention.h"
+#include "ops/cpu/kernels/linear_float.h"
+#include "ops/cpu/kernels/linear_quantised.h"
+#include "ops/cpu/kernels/tiles.h"
+
+#include "ops/cpu/kernels/linear_tiles.h"
+#include "ops/cpu/kernels/peak.h"
+#include "ops/cpu/kernels/rows.h"
+#include "ops/cpu/kernels/top_k.h"
+
+#include "ops/cpu/kernels/decode_panel.h"
+
+namespace headrace::cpu::HEADRACE_TIER {
+constexpr Tier kTier = Tier::amx;
+constexpr auto kLinearQuantised = linear_tiles;
+constexpr size_t kRowBlockBytes = size_t{1} << 20;
+constexpr size_t kRowTile = 32;
+}  // namespace headrace::cpu::HEADRACE_TIER
+#include "ops/cpu/kernels/table.h"
+
+const headrace::cpu::KernelTable& headrace::cpu::amx_kernels() {
+  return amx::kTable;
+}
