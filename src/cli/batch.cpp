@@ -35,6 +35,12 @@ struct BatchFlags {
   bool overwrite = false;
 };
 
+// Below `exact` bits belong to the kernels, too, but never to the number of threads.
+std::string numerics_of(const EngineFlags& flags, const OpenModel& model) {
+  if (flags.numerics == Numerics::exact) return "exact";
+  return model.backend.substr(0, model.backend.rfind(','));
+}
+
 // What answers depend on besides their lines. Threads, tiers and how many run at once are not among it.
 Json settings_of(const BatchFlags& flags, const OpenModel& model) {
   const auto name = [](DType type) { return std::string(name_of(type)); };
@@ -44,6 +50,7 @@ Json settings_of(const BatchFlags& flags, const OpenModel& model) {
           {"ctx_size", model.engine->context()},
           {"cache_type_k", name(flags.engine.key_type)},
           {"cache_type_v", name(flags.engine.value_type)},
+          {"numerics", numerics_of(flags.engine, model)},
           {"activations", flags.engine.activations == ActivationNumerics::f32 ? "f32" : "int8"},
           {"date", flags.date}};
 }

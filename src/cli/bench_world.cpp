@@ -46,6 +46,7 @@ void describe(const BenchFlags& flags, const ModelFile& file, const ModelInfo& i
   };
   facts.type_k = lower(flags.engine.key_type);
   facts.type_v = lower(flags.engine.value_type);
+  facts.numerics = name_of(flags.engine.numerics);
   if (flags.engine.activations == ActivationNumerics::f32) facts.numerics += ", f32 activations";
   facts.show_batch = flags.n_batch != std::vector{kDefaultBatch};
   facts.show_ubatch = flags.n_ubatch != std::vector{kDefaultUbatch};

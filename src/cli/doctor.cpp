@@ -12,6 +12,7 @@
 #include "core/threads.h"
 #include "hub/model_cache.h"
 #include "hub/pip_config.h"
+#include "ops/cpu/machine_kernels.h"
 
 namespace headrace::cli {
 namespace {
@@ -23,6 +24,13 @@ Json tier_facts() {
     tiers[std::string(cpu::name_of(tier))] = cpu::missing_for(tier).value_or("available");
   }
   return tiers;
+}
+
+std::string machine_facts(cpu::Tier tier) {
+  const cpu::MachineKernels* kernels = cpu::machine_kernels(tier);
+  if (kernels == nullptr) return "available, here the same as exact";
+  return fmt::format("available, BF16 weights by {}, activations {}", kernels->name,
+                     kernels->pieces == 1 ? "rounded to bf16" : "as they are");
 }
 
 void add_cache_facts(Json& facts) {
@@ -77,7 +85,7 @@ Status doctor(bool json) {
                 {"features", processor_features()},
                 {"tiers", tier_facts()},
                 {"tier", cpu::name_of(tier)},
-                {"numerics", {{"exact", "in use"}, {"machine", "not built yet"}, {"fast", "not built yet"}}},
+                {"numerics", {{"exact", "the default"}, {"machine", machine_facts(tier)}, {"fast", "not built yet"}}},
                 {"threads", default_thread_count()},
                 {"memory_available", available_memory_bytes()}};
   add_cache_facts(facts);

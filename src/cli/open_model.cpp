@@ -95,10 +95,10 @@ Result<OpenModel> open_model(const ModelFlags& flags, const EngineFlags& engine_
   const auto cores = static_cast<uint32_t>(default_thread_count());
   const uint32_t threads = engine_flags.threads == 0 ? cores : engine_flags.threads;
   const uint32_t threads_batch = engine_flags.threads_batch == 0 ? threads : engine_flags.threads_batch;
-  std::unique_ptr<Backend> backend = make_cpu_backend(tier, std::max(threads, threads_batch));
+  std::unique_ptr<Backend> backend = make_cpu_backend(tier, std::max(threads, threads_batch), engine_flags.numerics);
   if (engine_flags.trace != nullptr) backend = make_traced_backend(std::move(backend), *engine_flags.trace);
   std::string description =
-      fmt::format("{}, exact{}, {} thread{}", backend->name(),
+      fmt::format("{}, {}{}, {} thread{}", backend->name(), name_of(engine_flags.numerics),
                   engine_flags.activations == ActivationNumerics::f32 ? " with f32 activations" : "", threads,
                   threads == 1 ? "" : "s");
   if (threads_batch != threads) description += fmt::format(" ({} for prompts)", threads_batch);

@@ -39,17 +39,26 @@ void add_numerics(CLI::App& app, EngineFlags& flags) {
         return text == "int8" || text == "f32" ? std::string() : "expected int8 or f32, found '" + text + "'";
       })
       ->type_name("int8|f32");
-  app.add_option("--numerics", "Promise on the bits of results; only exact is built yet [exact]")
+  app.add_option_function<std::string>(
+         "--numerics",
+         [&flags](const std::string& text) {
+           flags.numerics = text == "machine" ? Numerics::machine : Numerics::exact;
+         },
+         "The same bits on every machine (exact), or on this kind of machine (machine: faster with BF16 weights) "
+         "[exact]")
       ->check([](const std::string& text) -> std::string {
-        if (text == "exact") return {};
-        if (text == "machine" || text == "fast")
-          return "level '" + text + "' is not built yet, only exact is";
-        return "expected exact, found '" + text + "'";
+        if (text == "exact" || text == "machine") return {};
+        if (text == "fast") return "level 'fast' is not built yet, only exact and machine are";
+        return "expected exact or machine, found '" + text + "'";
       })
-      ->type_name("exact");
+      ->type_name("exact|machine");
 }
 
 }  // namespace
+
+std::string_view name_of(Numerics numerics) {
+  return numerics == Numerics::machine ? "machine" : "exact";
+}
 
 void begin_group(CLI::App& app, const char* heading) {
   app.option_defaults()->group(heading);

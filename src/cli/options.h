@@ -77,6 +77,7 @@ struct EngineFlags {
   DType key_type = DType::F16;
   DType value_type = DType::F16;
   ActivationNumerics activations = ActivationNumerics::int8;
+  Numerics numerics = Numerics::exact;
   uint64_t memory = std::numeric_limits<uint64_t>::max();  // at most, besides what the system has
   bool no_warmup = false;
   uint32_t sequences = 1;  // at once; verbs with more than one have a flag of their own
@@ -85,6 +86,7 @@ struct EngineFlags {
   std::shared_ptr<const AdmissionPolicy> policy = nullptr;
   Trace* trace = nullptr;  // must outlive the engine
 };
+std::string_view name_of(Numerics numerics);
 void add_engine_flags(CLI::App& app, EngineFlags& flags);
 /// Of those, the ones that change the bits of results on purpose: cache types and numerics.
 void add_arithmetic_flags(CLI::App& app, EngineFlags& flags);

@@ -36,8 +36,12 @@ struct VerifyFlags {
 
 // --tiers, or the one that HEADRACE_CPU forces, or all that this machine has; the best first, which answers
 // fastest.
-Result<std::vector<cpu::Tier>> chosen_tiers(const std::string& list) {
+Result<std::vector<cpu::Tier>> chosen_tiers(const std::string& list, Numerics numerics) {
   std::vector<cpu::Tier> tiers;
+  if (list.empty() && numerics == Numerics::machine) {
+    HEADRACE_TRY(const cpu::Tier tier, chosen_tier());
+    return std::vector<cpu::Tier>{tier};
+  }
   if (list.empty()) {
     const char* forced = std::getenv("HEADRACE_CPU");
     if (forced != nullptr && *forced != '\0') {
@@ -57,6 +61,10 @@ Result<std::vector<cpu::Tier>> chosen_tiers(const std::string& list) {
   }
   std::ranges::sort(tiers, std::ranges::greater());
   tiers.erase(std::ranges::unique(tiers).begin(), tiers.end());
+  if (numerics == Numerics::machine && tiers.size() > 1) {
+    return make_error(Errc::usage, "--tiers: level machine promises the same bits of one tier, not of {}",
+                      tiers.size());
+  }
   return tiers;
 }
 
@@ -80,7 +88,7 @@ Status choose_prompts(const VerifyFlags& flags, const Tokenizer& tokenizer, Exac
 Status run_tier(const VerifyFlags& flags, const ModelFile& file, cpu::Tier tier, size_t index,
                 Exactness& exactness) {
   MemoryLedger ledger(std::min(flags.engine.memory, available_memory_bytes()));
-  std::unique_ptr<Backend> backend = make_cpu_backend(tier, kThreads);
+  std::unique_ptr<Backend> backend = make_cpu_backend(tier, kThreads, flags.engine.numerics);
   Progress progress(fmt::format("loading for {}", cpu::name_of(tier)), Progress::Unit::bytes,
                     flags.model.quiet, std::chrono::seconds(1));
   const LoadOptions load = {.progress = [&](uint64_t done, uint64_t total) { progress.update(done, total); },
@@ -111,7 +119,7 @@ Status verdict(const VerifyFlags& flags, const ExactnessReport& report) {
 
 Status verify(const VerifyFlags& flags) {
   if (flags.model.quiet) spdlog::set_level(spdlog::level::err);
-  HEADRACE_TRY(const std::vector<cpu::Tier> tiers, chosen_tiers(flags.tiers));
+  HEADRACE_TRY(const std::vector<cpu::Tier> tiers, chosen_tiers(flags.tiers, flags.engine.numerics));
   HEADRACE_TRY(const ModelFile file, open_model_file(flags.model));
   HEADRACE_TRY(const Tokenizer tokenizer, load_tokenizer(file));
   ExactnessOptions options;

@@ -42,7 +42,7 @@ TEST(Machine, ARowDependsOnNothingButItself) {
   Random random(1);
   for (const Kind& kind : kinds()) {
     for (const uint32_t n : {16, 17, 48, 70}) {
-      for (const uint32_t k : {64, 576, 1024}) {
+      for (const uint32_t k : {64, 256, 576, 1024}) {
         const auto weights = random_weights(random, DType::BF16, n, k);
         for (const size_t threads : {1, 2}) {
           Device tested = device_of(kind, threads);
@@ -86,13 +86,13 @@ double error_of(const Kind& kind, uint32_t k) {
   return largest;
 }
 
-// A segment's 64 products for each piece and the tree over segments, each with a rounding that need not be to
+// A segment's 256 products for each piece and the tree over segments, each with a rounding that need not be to
 // nearest: 2^-23. Rounded activations are off by up to 2^-9 each, and must be seen to be.
 TEST(Machine, ThreePiecesAreFloatActivationsAndOneIsNot) {
   for (const Kind& kind : kinds()) {
     for (const uint32_t k : {64, 576, 2048}) {
       const double error = error_of(kind, k);
-      const double roundings = 2 * (3 * 64 + std::ceil(std::log2(k / 64.0)) + 9);
+      const double roundings = 2 * (3 * 256 + std::ceil(std::log2(k / 256.0 + 1)) + 9);
       if (kind.machine->pieces == 3) {
         EXPECT_LE(error, roundings) << kind.machine->name << " " << k;
       } else {
@@ -109,8 +109,8 @@ TEST(Machine, PiecesAddUpToTheActivation) {
     if (kind.machine->pieces != 3) continue;
     for (size_t values = 0; values < kValueKinds; ++values) {
       const std::vector<float> x = random_floats(random, 256, static_cast<Values>(values));
-      std::vector<uint16_t> pieces(3 * x.size());
-      kind.machine->split_row(x.data(), x.size(), pieces.data());
+      std::vector<uint16_t> pieces(kind.machine->tile_size(x.size()));
+      kind.machine->split_tile(x.data(), x.size(), 1, x.size(), pieces.data());
       for (size_t i = 0; i < x.size(); ++i) {
         if (std::abs(x[i]) < 0x1p-100F) continue;  // what is left over may be below the smallest number
         const double sum = double{bf16_to_f32(pieces[i])} + double{bf16_to_f32(pieces[256 + i])} +

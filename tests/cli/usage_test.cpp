@@ -83,7 +83,7 @@ TEST(Usage, NumbersOutOfRangeNameTheFlagAndTheRange) {
       {"-ctv", "f8", "--cache-type-v", "f32, f16 or bf16"},
       {"--activations", "int4", "--activations", "int8 or f32"},
       {"--numerics", "fast", "--numerics", "not built yet"},
-      {"--numerics", "machine", "--numerics", "not built yet"},
+      {"--numerics", "exakt", "--numerics", "expected exact or machine"},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.flag + " " + c.value);

@@ -30,7 +30,6 @@ constexpr size_t kAttendPartsPerThread = 32;  // tiles differ in cost: later row
 constexpr size_t kLeastRowBlock = 96;
 // Rows a power of two apart would fall into the same few sets of a cache.
 constexpr size_t kQuantsGap = 64;
-constexpr size_t kPiecesGap = 32;
 
 // How a linear reads its activations: as they are, as int8 with a scale for each 32 or 256, or, in level
 // `machine`, as bf16 pieces. Projections of one call that read them alike share the conversion.
@@ -73,7 +72,7 @@ class CpuBackend final : public Backend {
     const size_t sum_32_bytes = round_up(rows * (k / 32) * sizeof(float), 64);
     const size_t piece_bytes =
         machine_ == nullptr ? 0
-                            : (rows + cpu::kRowsReadBeyond) * (machine_->pieces * k + kPiecesGap) * sizeof(uint16_t);
+                            : ceil_div(rows, machine_->tile_rows) * machine_->tile_size(k) * sizeof(uint16_t);
     const size_t activation_bytes =
         round_up(std::max(quant_bytes + scale_bytes + sum_16_bytes + sum_32_bytes, piece_bytes), 64);
     const size_t panel_bytes = std::max(k * kPanelWidth * sizeof(float), cpu::decoded_bytes(k));
@@ -327,16 +326,19 @@ class CpuBackend final : public Backend {
   }
 
   void split(ConstMat x) {
-    for_rows(x.rows, 2 * x.cols,
-             [&](size_t r) { machine_->split_row(x.row(r), x.cols, pieces_ + r * pieces_stride(x.cols)); });
+    const size_t rows = machine_->tile_rows;
+    for_rows(ceil_div(x.rows, rows), 2 * rows * x.cols, [&](size_t tile) {
+      machine_->split_tile(x.row(tile * rows), x.stride, std::min(rows, x.rows - tile * rows), x.cols,
+                           pieces_ + tile * machine_->tile_size(x.cols));
+    });
   }
 
   static size_t quants_stride(size_t k) { return k + kQuantsGap; }
-  size_t pieces_stride(size_t k) const { return machine_->pieces * k + kPiecesGap; }
   size_t row_block(Reading reading, ConstMat x) const {
     if (reading == Reading::floats) return x.rows;
     const size_t row_bytes =
-        reading == Reading::pieces ? pieces_stride(x.cols) * sizeof(uint16_t) : quants_stride(x.cols);
+        reading == Reading::pieces ? machine_->tile_size(x.cols) * sizeof(uint16_t) / machine_->tile_rows
+                                   : quants_stride(x.cols);
     return std::max(kLeastRowBlock, kernels_.row_block_bytes / row_bytes / kernels_.row_tile * kernels_.row_tile);
   }
 
@@ -388,8 +390,8 @@ class CpuBackend final : public Backend {
                              .y_stride = whole ? p.y.stride : kPanelWidth,
                              .k = w.k,
                              .rows = rows.count,
-                             .pieces = pieces_ + rows.first * pieces_stride(x.cols),
-                             .pieces_stride = pieces_stride(x.cols)};
+                             .pieces = pieces_ + rows.first / machine_->tile_rows * machine_->tile_size(x.cols),
+                             .tile_stride = machine_->tile_size(x.cols)};
     for (size_t i = 0; i < task.n_panels; ++i) {
       task.panels[i] = w.data + (panel + i) * cpu::panel_bytes(w.type, w.k);
       task.y[i] = whole ? p.y.row(rows.first) + (panel + i) * kPanelWidth : tail(worker);

@@ -12,7 +12,14 @@
 #include "ops/cpu/kernels/bf16_tiles.h"
 
 namespace headrace::cpu::HEADRACE_TIER {
-static constexpr MachineKernels kKernels = {"amx-bf16", kPieces, split_row, linear_pieces};
+static constexpr MachineKernels kKernels = {
+    .name = "amx-bf16",
+    .pieces = kPieces,
+    .tile_rows = 16,
+    .tile_size = piece_tile_size,
+    .split_tile = split_pieces,
+    .linear = linear_pieces,
+};
 }  // namespace headrace::cpu::HEADRACE_TIER
 
 const headrace::cpu::MachineKernels& headrace::cpu::amx_bf16_kernels() {

@@ -10,7 +10,14 @@
 #include "ops/cpu/kernels/bf16_pairs.h"
 
 namespace headrace::cpu::HEADRACE_TIER {
-static constexpr MachineKernels kKernels = {"avx512-bf16", 1, split_row, linear_pairs};
+static constexpr MachineKernels kKernels = {
+    .name = "avx512-bf16",
+    .pieces = 1,
+    .tile_rows = kPairRows,
+    .tile_size = pair_tile_size,
+    .split_tile = split_pairs,
+    .linear = linear_pairs,
+};
 }  // namespace headrace::cpu::HEADRACE_TIER
 
 const headrace::cpu::MachineKernels& headrace::cpu::avx512_bf16_kernels() {

@@ -15,8 +15,14 @@ namespace headrace::cpu {
 inline constexpr size_t kMostMachinePanels = 2;
 /// K is a multiple of this; other linears stay as in `exact`.
 inline constexpr size_t kMachineInputs = 64;
+/// Inputs of a segment; the last may have fewer.
+inline constexpr size_t kMachineSegment = 256;
+inline constexpr size_t machine_segments(size_t k) {
+  return (k + kMachineSegment - 1) / kMachineSegment;
+}
 
-/// One or two panels of BF16 weights, for all rows: y[p][r][0 .. 16) = x[r] . w[p].
+/// One or two panels of BF16 weights, for all rows: y[p][r][0 .. 16) = x[r] . w[p]. Activations stand in tiles of
+/// tile_rows rows (the last may have fewer), as split_tile() writes them.
 struct MachineTask {
   size_t n_panels;
   const std::byte* panels[kMostMachinePanels];
@@ -24,16 +30,19 @@ struct MachineTask {
   size_t y_stride;
   size_t k;
   size_t rows;
-  const uint16_t* pieces;  // of the first row
-  size_t pieces_stride;
+  const uint16_t* pieces;
+  size_t tile_stride;  // numbers from one tile to the next
 };
 
 struct MachineKernels {
   const char* name;
   /// bf16 numbers whose sum stands for an activation: one rounds it, three are it.
   size_t pieces;
-  /// Writes pieces[i * k + j], piece i of x[j]. k is a multiple of kMachineInputs.
-  void (*split_row)(const float* x, size_t k, uint16_t* pieces);
+  size_t tile_rows;
+  /// Numbers that a tile needs.
+  size_t (*tile_size)(size_t k);
+  /// Writes `rows` rows of a tile. k is a multiple of kMachineInputs.
+  void (*split_tile)(const float* x, size_t x_stride, size_t rows, size_t k, uint16_t* tile);
   void (*linear)(const MachineTask&);
 };
 

@@ -1,7 +1,7 @@
 // Linear with BF16 weights on AMX tiles: level `machine`. An activation is the sum of three bf16 numbers, so
 // results are those of float activations but for the order and rounding of additions.
 //
-// Contract: R0's segments and tree; within a segment the tile adds products of 32 inputs at a time, for each
+// Contract: segments of 256 and R0's tree; within a segment the tile adds products of 32 inputs at a time, for each
 // first those of the activations' first pieces, then of the second and the third. Rows of a tile do not see
 // each other. Layout: panel.h; a tile of weights is 32 inputs of 16 outputs as they stand in the panel.
 // Bound: few rows by memory, many by tiles (three products for one).
@@ -22,6 +22,15 @@ static inline V16 rounded_to_bf16(V16 x, uint16_t* out) {
   return {_mm512_castsi512_ps(_mm512_slli_epi32(top, 16))};
 }
 
+// A tile is 16 rows, each its three pieces after one another; rows a power of two apart would fall into the
+// same few sets of a cache.
+static inline size_t piece_row(size_t k) {
+  return kPieces * k + 32;
+}
+static size_t piece_tile_size(size_t k) {
+  return 16 * piece_row(k);
+}
+
 static void split_row(const float* x, size_t k, uint16_t* pieces) {
   for (size_t i = 0; i < k; i += 16) {
     V16 rest = load(x + i);
@@ -35,6 +44,10 @@ static void split_row(const float* x, size_t k, uint16_t* pieces) {
   }
 }
 
+static void split_pieces(const float* x, size_t x_stride, size_t rows, size_t k, uint16_t* tile) {
+  for (size_t r = 0; r < rows; ++r) split_row(x + r * x_stride, k, tile + r * piece_row(k));
+}
+
 // T tiles of rows, P panels. Sums are tiles 2 t + p, activations 4 + t, weights 6 + p.
 template <int T, int P>
 struct PieceTiles {
@@ -44,14 +57,14 @@ struct PieceTiles {
 
   PieceTiles(const MachineTask& task, size_t row) : t(task), first(row) {
     for (auto& tile : sums) {
-      for (auto& sum : tile) sum.restart(t.k / 64);
+      for (auto& sum : tile) sum.restart(machine_segments(t.k));
     }
   }
 
   template <int Tile>
   void multiply_rows(size_t piece, size_t begin) const {
-    load_tile<4 + Tile>(t.pieces + (first + 16 * Tile) * t.pieces_stride + piece * t.k + begin,
-                        t.pieces_stride * sizeof(uint16_t));
+    load_tile<4 + Tile>(t.pieces + (first / 16 + Tile) * t.tile_stride + piece * t.k + begin,
+                        piece_row(t.k) * sizeof(uint16_t));
     dot_bf16_tiles<2 * Tile, 4 + Tile, 6>();
     if constexpr (P == 2) dot_bf16_tiles<2 * Tile + 1, 4 + Tile, 7>();
   }
@@ -75,13 +88,13 @@ struct PieceTiles {
   }
 
   void run(size_t rows) {
-    for (size_t begin = 0; begin < t.k; begin += 64) {
+    for (size_t begin = 0; begin < t.k; begin += kMachineSegment) {
+      const size_t end = begin + kMachineSegment < t.k ? begin + kMachineSegment : t.k;
       zero_tile<0>();
       if constexpr (P == 2) zero_tile<1>();
       if constexpr (T == 2) zero_tile<2>();
       if constexpr (T == 2 && P == 2) zero_tile<3>();
-      multiply(begin);
-      multiply(begin + 32);
+      for (size_t i = begin; i < end; i += 32) multiply(i);
       add<0>();
       if constexpr (P == 2) add<1>();
       if constexpr (T == 2) add<2>();
