@@ -1,5 +1,6 @@
 #include "ops/quantise.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -74,18 +75,40 @@ TEST_P(QuantiseOnEveryTier, RowsAreQuantisedGroupByGroupAsTheDefinitionSays) {
         expected_scales.push_back(quantise_group(x.data() + i, group, expected.data() + i));
       for (size_t i = 0; i < k; ++i)
         expected_sums[i / 16] = static_cast<int16_t>(expected_sums[i / 16] + expected[i]);
-      std::vector<int8_t> quants(k);
-      std::vector<float> scales(k / group);
-      std::vector<int16_t> sums(k / 16);
-      std::vector<float> sums_32(k / 32);
+      // One row of a tile, whose other rows stay as they are.
+      const size_t width = random.between(1, 5);
+      const size_t row = random.below(static_cast<uint32_t>(width));
+      std::vector<int8_t> tile(width * cpu::quants_of_row(k), 101);
+      std::vector<float> tile_scales(width * (k / group), -1);
+      std::vector<int16_t> tile_sums_16(width * (k / 16), 9999);
+      std::vector<float> tile_sums_32(width * (k / 32), -9999);
       kernels.quantise_row(x.data(), k, group,
-                           {.quants = quants.data(),
-                            .scales = scales.data(),
-                            .sums_16 = sums.data(),
-                            .sums_32 = sums_32.data()});
-      for (size_t i = 0; i < k / 32; ++i) {
-        ASSERT_EQ(sums_32[i], static_cast<float>(sums[2 * i] + sums[2 * i + 1])) << i;
+                           {.quants = tile.data(),
+                            .scales = tile_scales.data(),
+                            .sums_16 = tile_sums_16.data(),
+                            .sums_32 = tile_sums_32.data()},
+                           width, row);
+      std::vector<int8_t> quants;
+      std::vector<int16_t> sums;
+      std::vector<float> scales;
+      for (size_t r = 0; r < width; ++r) {
+        for (size_t b = 0; b < k; ++b) {
+          const int8_t quant = tile[(b / 64 * width + r) * 64 + b % 64];
+          if (r == row)
+            quants.push_back(quant);
+          else
+            ASSERT_EQ(quant, 101);
+        }
+        for (size_t g = 0; r == row && g < k / 32; ++g) {
+          const size_t at = g * width + r;
+          sums.insert(sums.end(), {tile_sums_16[2 * at], tile_sums_16[2 * at + 1]});
+          ASSERT_EQ(tile_sums_32[at], static_cast<float>(tile_sums_16[2 * at] + tile_sums_16[2 * at + 1])) << g;
+        }
+        for (size_t g = 0; r == row && g < k / group; ++g) scales.push_back(tile_scales[g * width + r]);
       }
+      ASSERT_EQ(std::ranges::count(tile_scales, -1.0F), (width - 1) * (k / group));
+      ASSERT_EQ(std::ranges::count(tile_sums_16, 9999), (width - 1) * (k / 16));
+      ASSERT_EQ(std::ranges::count(tile_sums_32, -9999.0F), (width - 1) * (k / 32));
       ASSERT_EQ(quants, expected);
       ASSERT_EQ(sums, expected_sums);
       ASSERT_TRUE(equal_bits(expected_scales, scales));

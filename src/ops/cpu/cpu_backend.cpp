@@ -28,8 +28,6 @@ constexpr size_t kAttendPartsPerThread = 32;  // tiles differ in cost: later row
 // (row_block_bytes): whole tiles, and enough that reading the panels again costs little.
 // Float rows are not: their panels are larger, and arithmetic takes longer than either.
 constexpr size_t kLeastRowBlock = 96;
-// Rows a power of two apart would fall into the same few sets of a cache.
-constexpr size_t kQuantsGap = 64;
 
 // How a linear reads its activations: as they are, as int8 with a scale for each 32 or 256, or, in level
 // `machine`, as bf16 pieces. Projections of one call that read them alike share the conversion.
@@ -65,19 +63,21 @@ class CpuBackend final : public Backend {
   Status prepare(MemoryLedger& ledger, const ScratchNeeds& needs) override {
     const size_t rows = needs.max_rows;
     const size_t k = round_up(needs.max_k, 256);
+    max_rows_ = rows;
     attend_floats_ = round_up(cpu::attend_scratch_floats(needs.max_d_head), 16);
-    const size_t quant_bytes = round_up((rows + cpu::kRowsReadBeyond) * (k + kQuantsGap), 64);
-    const size_t scale_bytes = round_up(rows * (k / 32) * sizeof(float), 64);
-    const size_t sum_16_bytes = round_up(rows * (k / 16) * sizeof(int16_t), 64);
-    const size_t sum_32_bytes = round_up(rows * (k / 32) * sizeof(float), 64);
+    const size_t quant_bytes = rows * k + cpu::kReadBeyond;
+    const size_t scale_bytes = round_up(rows * (k / 32) * sizeof(float), 64) + cpu::kReadBeyond;
+    const size_t sum_16_bytes = round_up(rows * (k / 16) * sizeof(int16_t), 64) + cpu::kReadBeyond;
+    const size_t sum_32_bytes = scale_bytes;
     const size_t piece_bytes =
         machine_ == nullptr ? 0
                             : ceil_div(rows, machine_->tile_rows) * machine_->tile_size(k) * sizeof(uint16_t);
     const size_t activation_bytes =
         round_up(std::max(quant_bytes + scale_bytes + sum_16_bytes + sum_32_bytes, piece_bytes), 64);
-    const size_t panel_bytes = std::max(k * kPanelWidth * sizeof(float), cpu::decoded_bytes(k));
+    const size_t panel_bytes = std::max(k * kPanelWidth * sizeof(float), cpu::kDecodedBytes);
+    const size_t segment_bytes = kernels_.keeps_segments ? most_segment_floats(k) * sizeof(float) : 0;
     const size_t tail_bytes = rows * kPanelWidth * sizeof(float);
-    worker_bytes_ = panel_bytes + tail_bytes + attend_floats_ * sizeof(float);
+    worker_bytes_ = panel_bytes + tail_bytes + segment_bytes + attend_floats_ * sizeof(float);
     HEADRACE_TRY(scratch_, allocate(ledger, MemoryUse::scratch,
                                     activation_bytes + worker_bytes_ * pool_.threads(), "scratch"));
     activations_ = {.quants = scratch_.as<int8_t>(),
@@ -87,6 +87,7 @@ class CpuBackend final : public Backend {
     pieces_ = scratch_.as<uint16_t>();  // instead of those: one linear has one reading at a time
     workers_ = scratch_.data() + activation_bytes;
     panel_bytes_ = panel_bytes;
+    tail_bytes_ = tail_bytes;
     max_rows_ = rows;
     max_k_ = k;
     return {};
@@ -316,12 +317,11 @@ class CpuBackend final : public Backend {
   }
 
   void quantise(ConstMat x, size_t group) {
+    const size_t tile_rows = kernels_.tile_rows;
     for_rows(x.rows, 2 * x.cols, [&](size_t r) {
-      kernels_.quantise_row(x.row(r), x.cols, group,
-                            {.quants = activations_.quants + r * quants_stride(x.cols),
-                             .scales = activations_.scales + r * (x.cols / group),
-                             .sums_16 = activations_.sums_16 + r * (x.cols / 16),
-                             .sums_32 = activations_.sums_32 + r * (x.cols / 32)});
+      const size_t first = r / tile_rows * tile_rows;
+      kernels_.quantise_row(x.row(r), x.cols, group, cpu::tiles_from(activations_, first, x.cols, group),
+                            std::min(tile_rows, x.rows - first), r - first);
     });
   }
 
@@ -333,13 +333,22 @@ class CpuBackend final : public Backend {
     });
   }
 
-  static size_t quants_stride(size_t k) { return k + kQuantsGap; }
   size_t row_block(Reading reading, ConstMat x) const {
     if (reading == Reading::floats) return x.rows;
-    const size_t row_bytes =
-        reading == Reading::pieces ? machine_->tile_size(x.cols) * sizeof(uint16_t) / machine_->tile_rows
-                                   : quants_stride(x.cols);
-    return std::max(kLeastRowBlock, kernels_.row_block_bytes / row_bytes / kernels_.row_tile * kernels_.row_tile);
+    if (reading != Reading::pieces) return quantised_block(x.cols);
+    return rows_in_block(machine_->tile_size(x.cols) * sizeof(uint16_t) / machine_->tile_rows, machine_->tile_rows);
+  }
+  size_t quantised_block(size_t k) const { return rows_in_block(cpu::quants_of_row(k), kernels_.tile_rows); }
+  size_t rows_in_block(size_t row_bytes, size_t tile_rows) const {
+    return std::max(kLeastRowBlock, kernels_.row_block_bytes / row_bytes / tile_rows * tile_rows);
+  }
+  // For any number of inputs up to k.
+  size_t most_segment_floats(size_t k) const {
+    size_t most = 0;
+    for (size_t inputs = 256; inputs <= k; inputs += 256) {
+      most = std::max(most, cpu::segment_floats(std::min(quantised_block(inputs), max_rows_), inputs));
+    }
+    return most;
   }
 
   // A panel that hangs over the matrix's edge writes its 16 columns here first.
@@ -356,16 +365,13 @@ class CpuBackend final : public Backend {
                             .k = w.k,
                             .rows = rows.count,
                             .group = group,
-                            .quants = activations_.quants + rows.first * quants_stride(x.cols),
-                            .quants_stride = quants_stride(x.cols),
-                            .scales = activations_.scales + rows.first * (x.cols / group),
-                            .sums_16 = activations_.sums_16 + rows.first * (x.cols / 16),
-                            .sums_32 = activations_.sums_32 + rows.first * (x.cols / 32),
+                            .x_tiles = cpu::tiles_from(activations_, rows.first, x.cols, group),
                             .x = x.row(rows.first),
                             .x_stride = x.stride,
                             .y = whole ? p.y.row(rows.first) + panel * kPanelWidth : tail(worker),
                             .y_stride = whole ? p.y.stride : kPanelWidth,
-                            .decoded = reinterpret_cast<int8_t*>(worker_scratch(worker))};
+                            .decoded = reinterpret_cast<int8_t*>(worker_scratch(worker)),
+                            .segments = tail(worker) + tail_bytes_ / sizeof(float)};
     if (reading != Reading::floats) {
       kernels_.linear_quantised(task);
     } else {
@@ -447,11 +453,12 @@ class CpuBackend final : public Backend {
   const cpu::MachineKernels* machine_;  // null in level `exact`
   ThreadPool pool_;
   DeviceBuffer scratch_;
-  cpu::QuantisedRow activations_ = {};
+  cpu::QuantisedTiles activations_ = {};
   uint16_t* pieces_ = nullptr;
   std::byte* workers_ = nullptr;
   size_t worker_bytes_ = 0;
   size_t panel_bytes_ = 0;
+  size_t tail_bytes_ = 0;
   size_t attend_floats_ = 0;
   size_t max_rows_ = 0;
   size_t max_k_ = 0;

@@ -21,14 +21,29 @@ inline constexpr size_t kTiers = 4;
 /// Outputs that a weight panel holds (see panel.h for the layouts).
 inline constexpr size_t kPanelWidth = 16;
 
-/// A row of int8 activations: k quants, a scale for each activation group, and the sums of 16 and of 32
-/// neighbouring quants (the latter as floats, exactly). Rows follow each other without gaps, but for the quants.
-struct QuantisedRow {
+/// int8 activations stand in tiles of KernelTable::tile_rows rows; the last may have fewer, its width. Everything
+/// that a kernel reads one after another is one stream:
+///   quants   [ceil(k / 64)][width][64]
+///   scales   [k / group][width]
+///   sums_16  [k / 32][width][2]   of 16 neighbouring quants
+///   sums_32  [k / 32][width]      of 32, as floats, exactly
+struct QuantisedTiles {
   int8_t* quants;
   float* scales;
   int16_t* sums_16;
   float* sums_32;
 };
+/// Kernels may read so many bytes beyond each of them, and do nothing with those.
+inline constexpr size_t kReadBeyond = 1024;
+
+constexpr size_t quants_of_row(size_t k) {
+  return (k + 63) / 64 * 64;
+}
+/// The tile that begins with row `row`, a multiple of tile_rows.
+constexpr QuantisedTiles tiles_from(const QuantisedTiles& tiles, size_t row, size_t k, size_t group) {
+  return {tiles.quants + row * quants_of_row(k), tiles.scales + row * (k / group), tiles.sums_16 + row * (k / 16),
+          tiles.sums_32 + row * (k / 32)};
+}
 
 /// One panel of a linear, for all rows: y[r][0 .. 16) = x[r] . w. y has room for 16 columns.
 struct LinearTask {
@@ -36,26 +51,22 @@ struct LinearTask {
   const std::byte* panel;
   size_t k;
   size_t rows;
-  // Quantised weights: the first row's activations.
+  // Quantised weights.
   size_t group;  // 32 or 256 inputs a scale
-  const int8_t* quants;
-  size_t quants_stride;
-  const float* scales;
-  const int16_t* sums_16;
-  const float* sums_32;
+  QuantisedTiles x_tiles;
   // Float weights.
   const float* x;
   size_t x_stride;
   float* y;
   size_t y_stride;
-  int8_t* decoded;  // room for decoded_bytes(k), 64-byte aligned
+  // Where KernelTable::keeps_segments is set, 64-byte aligned:
+  int8_t* decoded;  // kDecodedBytes
+  float* segments;  // [ceil(k / 256)][rows, rounded up to 16][16]
 };
-/// A panel's weights as bytes, two for each (linear_tiles.h).
-inline constexpr size_t decoded_bytes(size_t k) {
-  return 2 * kPanelWidth * k;
+inline constexpr size_t kDecodedBytes = 16384;
+constexpr size_t segment_floats(size_t rows, size_t k) {
+  return (k + 255) / 256 * ((rows + 15) / 16 * 16) * kPanelWidth;
 }
-/// Kernels may read so many rows of quants beyond the last one, and do nothing with them.
-inline constexpr size_t kRowsReadBeyond = 16;
 
 /// Queries of one key head over the keys of one item. A query is a row of q for one of its heads.
 inline constexpr size_t kAttendQueries = 8;
@@ -94,9 +105,10 @@ struct KernelTable {
   Tier tier;
   /// int8 rows that linears take at once: as many as this many bytes hold, half of a core's second-level cache.
   size_t row_block_bytes;
-  size_t row_tile;  // rows that the kernel works on at once, or a multiple of them
-  /// Group by group as quantise_group(). k is a multiple of group, group one of 32.
-  void (*quantise_row)(const float* x, size_t k, size_t group, const QuantisedRow& out);
+  size_t tile_rows;  // of activations
+  bool keeps_segments;
+  /// Row `row` of a tile of `width`, group by group as quantise_group(). k is a multiple of group, group one of 32.
+  void (*quantise_row)(const float* x, size_t k, size_t group, const QuantisedTiles& tile, size_t width, size_t row);
   void (*linear_quantised)(const LinearTask&);
   void (*linear_float)(const LinearTask&);
   /// A quantised panel as floats [k][16].

@@ -8,6 +8,12 @@
 
 #include "ops/cpu/kernels/vec_avx512.h"
 
+namespace headrace::cpu::HEADRACE_TIER {
+constexpr size_t kTileRows = 16;
+constexpr size_t kRowBlockBytes = size_t{1} << 20;
+constexpr bool kKeepsSegments = true;
+}  // namespace headrace::cpu::HEADRACE_TIER
+
 #include "ops/cpu/kernels/elementary.h"
 #include "ops/cpu/kernels/tree_sum.h"
 
@@ -26,8 +32,6 @@
 namespace headrace::cpu::HEADRACE_TIER {
 constexpr Tier kTier = Tier::amx;
 constexpr auto kLinearQuantised = linear_tiles;
-constexpr size_t kRowBlockBytes = size_t{1} << 20;
-constexpr size_t kRowTile = 32;
 }  // namespace headrace::cpu::HEADRACE_TIER
 #include "ops/cpu/kernels/table.h"
 

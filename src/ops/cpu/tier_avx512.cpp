@@ -7,6 +7,12 @@
 
 #include "ops/cpu/kernels/vec_avx512.h"
 
+namespace headrace::cpu::HEADRACE_TIER {
+constexpr size_t kTileRows = 12;  // have their integer and float sums in registers
+constexpr size_t kRowBlockBytes = size_t{256} << 10;
+constexpr bool kKeepsSegments = false;
+}  // namespace headrace::cpu::HEADRACE_TIER
+
 #include "ops/cpu/kernels/elementary.h"
 #include "ops/cpu/kernels/tree_sum.h"
 
@@ -22,8 +28,6 @@
 namespace headrace::cpu::HEADRACE_TIER {
 constexpr Tier kTier = Tier::avx512;
 constexpr auto kLinearQuantised = linear_quantised;
-constexpr size_t kRowBlockBytes = size_t{256} << 10;
-constexpr size_t kRowTile = 24;
 }  // namespace headrace::cpu::HEADRACE_TIER
 #include "ops/cpu/kernels/table.h"
 

@@ -59,31 +59,30 @@ struct Q6_K : Q4_0 {
   }
 };
 
-// R consecutive rows of activations.
+// R rows of one tile of activations, from row `row` of the task on.
 template <int R>
 struct QuantRows {
   const int8_t* quants;
   const float* scales;
   const float* sums_32;
   const int16_t* sums_16;
-  size_t stride;
-  size_t k;
-  size_t groups;  // scales a row
+  size_t width;
 
-  QuantRows(const LinearTask& t, size_t row)
-      : quants(t.quants + row * t.quants_stride),
-        scales(t.scales + row * (t.k / t.group)),
-        sums_32(t.sums_32 + row * (t.k / 32)),
-        sums_16(t.sums_16 + row * (t.k / 16)),
-        stride(t.quants_stride),
-        k(t.k),
-        groups(t.k / t.group) {}
-  const int8_t* group(int r, size_t g) const { return quants + static_cast<size_t>(r) * stride + 32 * g; }
-  float scale(int r, size_t i) const { return scales[static_cast<size_t>(r) * groups + i]; }
-  float sum_32(int r, size_t g) const { return sums_32[static_cast<size_t>(r) * (k / 32) + g]; }
-  const int16_t* pair_of_sums(int r, size_t g) const {
-    return sums_16 + static_cast<size_t>(r) * (k / 16) + 2 * g;
+  QuantRows(const LinearTask& t, size_t row) {
+    const size_t first = row / kTileRows * kTileRows;
+    const size_t in = row - first;
+    const QuantisedTiles tile = tiles_from(t.x_tiles, first, t.k, t.group);
+    width = t.rows - first < kTileRows ? t.rows - first : kTileRows;
+    quants = tile.quants + 64 * in;
+    scales = tile.scales + in;
+    sums_32 = tile.sums_32 + in;
+    sums_16 = tile.sums_16 + 2 * in;
   }
+  // Row r's quants of a group are 64 r bytes further.
+  const int8_t* group(size_t g) const { return quants + g / 2 * width * 64 + g % 2 * 32; }
+  float scale(int r, size_t i) const { return scales[i * width + static_cast<size_t>(r)]; }
+  float sum_32(int r, size_t g) const { return sums_32[g * width + static_cast<size_t>(r)]; }
+  const int16_t* pair_of_sums(int r, size_t g) const { return sums_16 + 2 * (g * width + static_cast<size_t>(r)); }
 };
 
 // Few rows wait for memory, and the hardware's prefetchers alone reach two thirds of what a core can read:
@@ -96,11 +95,10 @@ static inline void ask_ahead(const std::byte* p, size_t bytes) {
   for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + kAheadBytes + i);
 }
 
-// dots[r] = the products of quads [first, first + count) of a group with row r's activations. Rows are the
+// dots[r] = the products of quads [first, first + count) of a group with row r's activations, from `a` on. Rows are the
 // inner loop, so that neighbouring instructions do not wait for each other; one or two rows take two chains.
 template <typename Format, int R>
-static inline void dot_quads(const std::byte* p, const QuantRows<R>& x, size_t g, int first, int count,
-                             I16 (&dots)[R]) {
+static inline void dot_quads(const std::byte* p, const int8_t* a, int first, int count, I16 (&dots)[R]) {
   I16 odd[R];
   for (int r = 0; r < R; ++r) dots[r] = odd[r] = int_set1(0);
 #pragma GCC unroll 8  // g++ would keep the loop and copy every sum twice a turn
@@ -108,7 +106,7 @@ static inline void dot_quads(const std::byte* p, const QuantRows<R>& x, size_t g
     const Quad w = Format::quad(p, j);
     for (int r = 0; r < R; ++r) {
       I16& sum = R <= 2 && j % 2 == 1 ? odd[r] : dots[r];
-      sum = Format::add(sum, w, x.group(r, g) + 4 * j);
+      sum = Format::add(sum, w, a + 64 * r + 4 * j);
     }
   }
   for (int r = 0; R <= 2 && r < R; ++r) dots[r] = int_add(dots[r], odd[r]);
@@ -128,7 +126,7 @@ static void groups_of_32(const LinearTask& t, size_t row) {
     for (size_t g = begin; g < end; ++g, p += group_bytes) {
       ask_ahead<R>(p, group_bytes);
       I16 dots[R];
-      dot_quads<Format, R>(p, x, g, 0, 8, dots);
+      dot_quads<Format, R>(p, x.group(g), 0, 8, dots);
       const V16 d = halves(p + Format::d_at);
       const V16 m = Format::minimum ? halves(p + Format::d_at + kHalvesBytes) : d;
       for (int r = 0; r < R; ++r) {
@@ -161,7 +159,7 @@ static void super_blocks(const LinearTask& t, size_t row) {
     for (size_t g = 0; g < 8; ++g) {
       ask_ahead<R>(p + g * (block_bytes / 8), block_bytes / 8);
       I16 dots[R];
-      dot_quads<Format, R>(p + g * Format::group_bytes, x, 8 * b + g, 0, 8, dots);
+      dot_quads<Format, R>(p + g * Format::group_bytes, x.group(8 * b + g), 0, 8, dots);
       const I16 scale = load_u8(scales + 16 * g);
       for (int r = 0; r < R; ++r) products[r] = int_add(products[r], int_mul(scale, dots[r]));
     }
@@ -203,9 +201,9 @@ static void super_blocks_q6(const LinearTask& t, size_t row) {
       const I16 high = load_s8(scales + 32 * g + 16);
       ask_ahead<R>(p + g * (block_bytes / 8), block_bytes / 8);
       I16 dots[R];
-      dot_quads<Q6_K, R>(p + g * Q6_K::group_bytes, x, 8 * b + g, 0, 4, dots);
+      dot_quads<Q6_K, R>(p + g * Q6_K::group_bytes, x.group(8 * b + g), 0, 4, dots);
       for (int r = 0; r < R; ++r) products[r] = int_add(products[r], int_mul(low, dots[r]));
-      dot_quads<Q6_K, R>(p + g * Q6_K::group_bytes, x, 8 * b + g, 4, 4, dots);
+      dot_quads<Q6_K, R>(p + g * Q6_K::group_bytes, x.group(8 * b + g), 4, 4, dots);
       for (int r = 0; r < R; ++r) products[r] = int_add(products[r], int_mul(high, dots[r]));
     }
     for (size_t g = 0; g < 8; ++g) {
@@ -247,16 +245,20 @@ static void quantised_rows(const LinearTask& t, size_t row) {
   }
 }
 
-// As many tiles of R rows as there are, then the rest with smaller ones.
+// Rows [row, end), which are in one tile: R at a time, then fewer.
 template <int R>
-static void quantised_tiles(const LinearTask& t, size_t row) {
-  for (; row + R <= t.rows; row += R) quantised_rows<R>(t, row);
-  if constexpr (R > 8) return quantised_tiles<8>(t, row);
-  if constexpr (R > 1 && R <= 8) return quantised_tiles<R / 2>(t, row);
+static void rows_of_tile(const LinearTask& t, size_t row, size_t end) {
+  for (; row + R <= end; row += R) quantised_rows<R>(t, row);
+  if constexpr (R > 1) rows_of_tile<R / 2>(t, row, end);
 }
 
+#if !defined(HEADRACE_TILES)
 static void linear_quantised(const LinearTask& t) {
-  quantised_tiles<kQuantRows>(t, 0);
+  constexpr int R = static_cast<int>(kTileRows);
+  size_t row = 0;
+  for (; row + kTileRows <= t.rows; row += kTileRows) quantised_rows<R>(t, row);
+  rows_of_tile<R <= 8 ? R / 2 : 8>(t, row, t.rows);
 }
+#endif
 
 }  // namespace headrace::cpu::HEADRACE_TIER

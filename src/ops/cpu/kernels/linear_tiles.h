@@ -1,24 +1,26 @@
 // Linear with quantised weights and int8 activations on AMX tiles, one panel of 16 outputs at a time.
 //
-// Contract: that of linear_quantised.h, bit for bit; few rows go there. A tile holds 16 rows of activations
+// Contract: that of linear_quantised.h, bit for bit; few rows go there. A tile register holds 16 rows of activations
 // (A), a quad a row of 16 outputs (B), or 16 x 16 int32 sums (C).
 //   groups of 32   A 16 x 32, B 8 x 64 bytes. Each group's sums leave the tile and become float.
 //   super-blocks   A 16 x 64, B 16 x 64. A weight times its group's integer scale is split into two bytes,
 //                  high and low, so that the sums of all 256 inputs stay in two tiles until the end:
 //                  sum = high << shift + low, exactly.
-// The panel is decoded to bytes once and stays in the second-level cache while tiles of rows go by; two tiles
-// of rows share each B. Sums of one segment are turned into floats while tiles multiply the next one.
-// Bound: groups of 32 by that turning (about 24 cycles of the two vector units beside 16 of a tile that is
-// half full), super-blocks by tiles (twice the products).
+// A segment of the panel (256 inputs) is decoded to bytes that stay in the first-level cache while all rows go by;
+// loads of tiles from the second level would wait for each line. Segment sums are kept and combined at the end.
+// Sums are stored two steps before they are read, and never to an address that equals one just read in its low 12
+// bits: such reads wait for the store.
+// Bound: groups of 32 by turning sums into floats (three vector instructions a row, on two units: 24 cycles beside
+// 16 of a tile that is half full, whose store takes 16 more), super-blocks by tiles (twice the products).
 #pragma once
 
 namespace headrace::cpu::HEADRACE_TIER {
 
-constexpr size_t kTileRows = 16;
-// Below this the panel's decoding costs more than what tiles save.
+static_assert(kTileRows == 16);
+// Below this many rows the panel's decoding costs more than what tiles save.
 constexpr size_t kLeastTileRows = 8;
 
-// Tiles 0 to 3 are sums, 4 and 5 rows of activations, 6 and 7 weights.
+// Tiles 0 and 1 are sums, 4 rows of activations, 6 and 7 weights.
 constexpr TileShapes tile_shapes(uint16_t inputs) {
   TileShapes shapes;
   for (int t = 0; t < 8; ++t) {
@@ -35,110 +37,135 @@ static inline void store_quad(int8_t* p, __m512i quad) {
   _mm512_store_si512(p, quad);
 }
 
+// Sixteen rows of activations; those beyond the width are whatever follows.
+struct RowTile {
+  QuantisedTiles x;
+  size_t width;
+
+  RowTile(const LinearTask& t, size_t tile)
+      : x(tiles_from(t.x_tiles, tile * kTileRows, t.k, t.group)),
+        width(t.rows - tile * kTileRows < kTileRows ? t.rows - tile * kTileRows : kTileRows) {}
+  const int8_t* quants(size_t input) const { return x.quants + input / 64 * width * 64 + input % 64; }
+};
+
+// Steps go through segments, in each through `tiles` tiles of rows, in each through its parts.
+struct Step {
+  size_t segment = 0;
+  size_t tile = 0;
+  size_t part = 0;
+
+  void next(size_t parts, size_t tiles) {
+    if (++part < parts) return;
+    part = 0;
+    if (++tile < tiles) return;
+    tile = 0;
+    ++segment;
+  }
+};
+
+static inline float* segment_rows(const LinearTask& t, size_t tiles, size_t segment, size_t tile) {
+  return t.segments + (segment * tiles + tile) * kTileRows * kPanelWidth;
+}
+
+// Four rows at a time.
+static void combine_segments(const LinearTask& t, size_t segments, size_t tiles) {
+  const size_t rows = t.rows < tiles * kTileRows ? t.rows : tiles * kTileRows;
+  for (size_t row = 0; row < rows; row += 4) {
+    TreeSums<4> sums(segments);
+    for (size_t s = 0; s < segments; ++s) {
+      const float* in = segment_rows(t, tiles, s, 0) + row * kPanelWidth;
+      V16 segment[4] = {load(in), load(in + 16), load(in + 32), load(in + 48)};
+      sums.add(segment);
+    }
+    for (size_t r = row; r < row + 4 && r < rows; ++r)
+      store(t.y + r * t.y_stride, sums.total(static_cast<int>(r - row)));
+  }
+}
+
 // --- groups of 32 -----------------------------------------------------------------------------------------
 
 // Bytes of one group as tiles multiply them: signed, 8 quads.
 constexpr size_t kGroupTile = 512;
 
+// What steps on one segment share. The panel's bytes of Q8_0 are what tiles take.
 template <typename Format>
-static void decode_groups(const LinearTask& t) {
-  constexpr size_t group_bytes = Format::d_at + kHalvesBytes * (Format::minimum ? 2 : 1);
-  const __m512i offset = _mm512_set1_epi8(static_cast<char>(Format::offset));
-  int8_t* out = t.decoded;
-  for (size_t g = 0; g < t.k / 32; ++g, out += kGroupTile) {
-    const std::byte* p = t.panel + g * group_bytes;
-    ask_ahead<1>(p, group_bytes);
-    for (int j = 0; j < 8; ++j) store_quad(out + 64 * j, _mm512_sub_epi8(Format::quad(p, j).v, offset));
-  }
-  publish_to_tiles();
-}
-
-// Segments of 256 inputs of T tiles of rows, the last with `rows` of them.
-template <typename Format, int T>
-struct GroupTiles {
+struct GroupSegment {
   static constexpr size_t group_bytes = Format::d_at + kHalvesBytes * (Format::minimum ? 2 : 1);
-  using Sums = int32_t[T][8][16][16];
+  static constexpr bool decodes = Format::offset != kSignedOffset;
+  const int8_t* weights;
+  size_t stride;  // from one group to the next
+  V16 d[8];
+  V16 m[8];
 
-  const LinearTask& t;
-  QuantRows<1> x;
-  size_t rows;
-  TreeSums<T * 16> totals;
-  V16 segment[T * 16];
-
-  GroupTiles(const LinearTask& task, size_t first, size_t count)
-      : t(task), x(task, first), rows(count), totals((task.k / 32 + 7) / 8) {
-    for (V16& row : segment) row = set1(0.0F);
-  }
-
-  void multiply(size_t g, size_t slot, Sums& sums) {
-    if constexpr (Format::offset == kSignedOffset)  // the panel's bytes are what tiles take
-      load_tile<6>(t.panel + g * group_bytes, 64);
-    else
-      load_tile<6>(t.decoded + g * kGroupTile, 64);
-    zero_tile<0>();
-    load_tile<4>(x.group(0, g), t.quants_stride);
-    dot_signed_tiles<0, 4, 6>();
-    if constexpr (T == 2) {
-      zero_tile<1>();
-      load_tile<5>(x.group(16, g), t.quants_stride);
-      dot_signed_tiles<1, 5, 6>();
+  void begin(const LinearTask& t, size_t segment, size_t groups) {
+    const std::byte* p = t.panel + segment * 8 * group_bytes;
+    int8_t* decoded = t.decoded + segment % 2 * (8 * kGroupTile);
+    const __m512i offset = _mm512_set1_epi8(static_cast<char>(Format::offset));
+    for (size_t g = 0; g < groups; ++g, p += group_bytes) {
+      ask_ahead<1>(p, group_bytes);
+      d[g] = halves(p + Format::d_at);
+      if (Format::minimum) m[g] = halves(p + Format::d_at + kHalvesBytes);
+      for (int j = 0; decodes && j < 8; ++j)
+        store_quad(decoded + kGroupTile * g + 64 * static_cast<size_t>(j),
+                   _mm512_sub_epi8(Format::quad(p, j).v, offset));
     }
-    store_tile<0>(sums[0][slot]);
-    if constexpr (T == 2) store_tile<1>(sums[1][slot]);
-  }
-
-  // Rows [begin, end) of the segment of `count` groups from `first` on become floats.
-  template <int Count>
-  void add_groups(size_t first, size_t count, size_t begin, size_t end, const Sums& sums) {
-    const size_t n = Count == 0 ? count : Count;
-    V16 d[8];
-    V16 m[8];
-    for (size_t g = 0; g < n; ++g) {
-      const std::byte* p = t.panel + (first + g) * group_bytes + Format::d_at;
-      d[g] = halves(p);
-      if (Format::minimum) m[g] = halves(p + kHalvesBytes);
-    }
-    for (size_t r = begin; r < end; ++r) {
-      V16 acc = set1(0.0F);
-#pragma GCC unroll 8
-      for (size_t g = 0; g < n; ++g) {
-        const V16 products = to_float(load_ints(sums[r / 16][g][r % 16]));
-        const V16 scale = set1(x.scale(static_cast<int>(r), first + g));
-        acc = fma(products, mul(d[g], scale), acc);
-        if (Format::minimum)
-          acc = fma(set1(x.sum_32(static_cast<int>(r), first + g)), mul(m[g], scale), acc);
-      }
-      segment[r] = acc;
-    }
-  }
-  void to_floats(size_t first, size_t count, size_t begin, size_t end, const Sums& sums) {
-    if (count == 8) return add_groups<8>(first, 8, begin, end, sums);
-    add_groups<0>(first, count, begin, end, sums);
-  }
-
-  void run(size_t first_row) {
-    alignas(64) Sums sums[2];
-    const size_t groups = t.k / 32;
-    size_t last = 0;        // first group of the segment before
-    size_t last_count = 0;  // its groups
-    int turn = 0;
-    for (size_t begin = 0; begin < groups; begin += 8, turn ^= 1) {
-      const size_t count = begin + 8 < groups ? 8 : groups - begin;
-      for (size_t g = 0; g < count; ++g) {
-        multiply(begin + g, g, sums[turn]);
-        if (last_count > 0)
-          to_floats(last, last_count, rows * g / count, rows * (g + 1) / count, sums[turn ^ 1]);
-      }
-      if (last_count > 0) totals.add(segment);
-      last = begin;
-      last_count = count;
-    }
-    to_floats(last, last_count, 0, rows, sums[turn ^ 1]);
-    totals.add(segment);
-    for (size_t r = 0; r < rows; ++r)
-      store(t.y + (first_row + r) * t.y_stride, totals.total(static_cast<int>(r)));
+    weights = decodes ? decoded : reinterpret_cast<const int8_t*>(t.panel + segment * 8 * group_bytes);
+    stride = decodes ? kGroupTile : group_bytes;
+    publish_to_tiles();
   }
 };
+
+template <typename Format>
+static void group_tiles(const LinearTask& t, size_t tiles) {
+  constexpr size_t kLag = 2;
+  static constexpr TileShapes shapes = tile_shapes(32);
+  configure_tiles(shapes);
+  const size_t groups = t.k / 32;
+  const size_t segments = (groups + 7) / 8;
+  const auto groups_of = [&](size_t segment) { return segment + 1 < segments ? 8 : groups - 8 * segment; };
+  GroupSegment<Format> shared[2];
+  alignas(4096) int32_t sums[4][16][16];
+  V16 acc[16];
+  for (V16& sum : acc) sum = set1(0.0F);
+  Step in;
+  Step out;
+  for (size_t step = 0; out.segment < segments; ++step) {
+    if (in.segment < segments) {
+      if (in.tile == 0 && in.part == 0) shared[in.segment % 2].begin(t, in.segment, groups_of(in.segment));
+      const GroupSegment<Format>& segment = shared[in.segment % 2];
+      load_tile<6>(segment.weights + in.part * segment.stride, 64);
+      load_tile<4>(RowTile(t, in.tile).quants(256 * in.segment + 32 * in.part), 64);
+      zero_tile<0>();
+      dot_signed_tiles<0, 4, 6>();
+      store_tile<0>(sums[step % 4]);
+      in.next(groups_of(in.segment), tiles);
+    }
+    if (step < kLag) continue;
+    const GroupSegment<Format>& segment = shared[out.segment % 2];
+    const RowTile rows(t, out.tile);
+    const float* scales = rows.x.scales + (8 * out.segment + out.part) * rows.width;
+    const float* sums_32 = rows.x.sums_32 + (8 * out.segment + out.part) * rows.width;
+    const int32_t(&products)[16][16] = sums[(step - kLag) % 4];
+    const V16 d = segment.d[out.part];
+    const V16 m = segment.m[out.part];
+#pragma GCC unroll 16
+    for (size_t r = 0; r < 16; ++r) {
+      const V16 scale = set1(scales[r]);
+      acc[r] = fma(to_float(load_ints(products[r])), mul(d, scale), acc[r]);
+      if (Format::minimum) acc[r] = fma(set1(sums_32[r]), mul(m, scale), acc[r]);
+    }
+    if (out.part + 1 == groups_of(out.segment)) {
+      float* keep = segment_rows(t, tiles, out.segment, out.tile);
+#pragma GCC unroll 16
+      for (size_t r = 0; r < 16; ++r) {
+        store(keep + 16 * r, acc[r]);
+        acc[r] = set1(0.0F);
+      }
+    }
+    out.next(groups_of(out.segment), tiles);
+  }
+  combine_segments(t, segments, tiles);
+}
 
 // --- super-blocks of 256 ----------------------------------------------------------------------------------
 
@@ -173,23 +200,25 @@ struct ScaledUnsigned {
     }
   }
   // What a row's minimums are multiplied with: pairs of 16 bits, one for each group of 32.
-  struct Minimums {
-    I16 pairs[8];
+  struct Constants {
+    V16 d;
     V16 dmin;
-    explicit Minimums(const std::byte* p) : dmin(halves(p + d_at + kHalvesBytes)) {
+    I16 pairs[8];
+    explicit Constants(const std::byte* p) : d(halves(p + d_at)), dmin(halves(p + d_at + kHalvesBytes)) {
       for (size_t g = 0; g < 8; ++g) {
         const I16 minimum = load_u8(bytes(p + Format::scales_at) + 128 + 16 * g);
         pairs[g] = pair_16(minimum, minimum);
       }
     }
-    V16 add(V16 acc, V16 scale, const int16_t* sums_16) const {
-      I16 sum = int_set1(0);
+    V16 add_minimums(V16 acc, V16 scale, const int16_t* sums_16, size_t step) const {
+      I16 even = int_set1(0);
       I16 odd = int_set1(0);
+#pragma GCC unroll 4
       for (size_t g = 0; g < 8; g += 2) {
-        sum = dot_pair(sum, pairs[g], sums_16 + 2 * g);
-        odd = dot_pair(odd, pairs[g + 1], sums_16 + 2 * g + 2);
+        even = dot_pair(even, pairs[g], sums_16 + g * step);
+        odd = dot_pair(odd, pairs[g + 1], sums_16 + (g + 1) * step);
       }
-      return fma(to_float(int_add(sum, odd)), negate(mul(dmin, scale)), acc);
+      return fma(to_float(int_add(even, odd)), negate(mul(dmin, scale)), acc);
     }
   };
 };
@@ -228,161 +257,114 @@ struct ScaledSigned {
       }
     }
   }
-  struct Minimums {
-    explicit Minimums(const std::byte* /*p*/) {}
-    V16 add(V16 acc, V16 /*scale*/, const int16_t* /*sums_16*/) const { return acc; }
+  struct Constants {
+    V16 d;
+    explicit Constants(const std::byte* p) : d(halves(p + d_at)) {}
+    V16 add_minimums(V16 acc, V16 /*scale*/, const int16_t* /*sums_16*/, size_t /*step*/) const { return acc; }
   };
 };
 
 template <typename Scaled>
-static void decode_blocks(const LinearTask& t) {
-  for (size_t b = 0; b < t.k / 256; ++b) {
-    const std::byte* p = t.panel + b * Scaled::block_bytes;
-    ask_ahead<1>(p, Scaled::block_bytes);
-    Scaled::decode(p, t.decoded + b * kBlockTile);
-  }
-  publish_to_tiles();
-}
+struct BlockSegment {
+  const int8_t* weights = nullptr;
+  const std::byte* panel = nullptr;
 
-template <typename Scaled, int T>
-struct BlockTiles {
-  using Sums = int32_t[T][2][16][16];  // high, low
-
-  const LinearTask& t;
-  QuantRows<1> x;
-  size_t rows;
-  TreeSums<T * 16> totals;
-  V16 segment[T * 16];
-
-  BlockTiles(const LinearTask& task, size_t first, size_t count)
-      : t(task), x(task, first), rows(count), totals(task.k / 256) {
-    for (V16& row : segment) row = set1(0.0F);
-  }
-
-  // A quarter of super-block b: 64 inputs.
-  void multiply(size_t b, size_t quarter) {
-    const int8_t* weights = t.decoded + b * kBlockTile + 1024 * quarter;
-    load_tile<4>(x.group(0, 8 * b + 2 * quarter), t.quants_stride);
-    load_tile<6>(weights, 64);
-    Scaled::template dot<0, 4, 6>();
-    load_tile<7>(weights + kHalfBlockTile, 64);
-    Scaled::template dot<1, 4, 7>();
-    if constexpr (T == 2) {
-      load_tile<5>(x.group(16, 8 * b + 2 * quarter), t.quants_stride);
-      Scaled::template dot<2, 5, 6>();
-      Scaled::template dot<3, 5, 7>();
-    }
-  }
-
-  void to_floats(size_t b, size_t begin, size_t end, const Sums& sums) {
-    const std::byte* p = t.panel + b * Scaled::block_bytes;
-    const V16 d = halves(p + Scaled::d_at);
-    const typename Scaled::Minimums minimums(p);
-    for (size_t r = begin; r < end; ++r) {
-      const I16 high = load_ints(sums[r / 16][0][r % 16]);
-      const I16 low = load_ints(sums[r / 16][1][r % 16]);
-      const V16 scale = set1(x.scale(static_cast<int>(r), b));
-      const V16 products = to_float(int_add(shift_left(high, Scaled::shift), low));
-      const V16 acc = fma(products, mul(d, scale), set1(0.0F));
-      segment[r] = minimums.add(acc, scale, x.pair_of_sums(static_cast<int>(r), 8 * b));
-    }
-  }
-
-  void run(size_t first_row) {
-    alignas(64) Sums sums[2];
-    const size_t blocks = t.k / 256;
-    for (size_t b = 0; b < blocks; ++b) {
-      zero_tile<0>();
-      zero_tile<1>();
-      if constexpr (T == 2) {
-        zero_tile<2>();
-        zero_tile<3>();
-      }
-      for (size_t quarter = 0; quarter < 4; ++quarter) {
-        multiply(b, quarter);
-        if (b > 0) to_floats(b - 1, rows * quarter / 4, rows * (quarter + 1) / 4, sums[(b - 1) % 2]);
-      }
-      store_tile<0>(sums[b % 2][0][0]);
-      store_tile<1>(sums[b % 2][0][1]);
-      if constexpr (T == 2) {
-        store_tile<2>(sums[b % 2][1][0]);
-        store_tile<3>(sums[b % 2][1][1]);
-      }
-      if (b > 0) totals.add(segment);
-    }
-    to_floats(blocks - 1, 0, rows, sums[(blocks - 1) % 2]);
-    totals.add(segment);
-    for (size_t r = 0; r < rows; ++r)
-      store(t.y + (first_row + r) * t.y_stride, totals.total(static_cast<int>(r)));
+  void begin(const LinearTask& t, size_t block) {
+    panel = t.panel + block * Scaled::block_bytes;
+    int8_t* decoded = t.decoded + block % 2 * kBlockTile;
+    ask_ahead<1>(panel, Scaled::block_bytes);
+    Scaled::decode(panel, decoded);
+    weights = decoded;
+    publish_to_tiles();
   }
 };
 
+template <typename Scaled>
+static void block_tiles(const LinearTask& t, size_t tiles) {
+  static constexpr TileShapes shapes = tile_shapes(64);
+  configure_tiles(shapes);
+  const size_t blocks = t.k / 256;
+  BlockSegment<Scaled> shared[2];
+  alignas(4096) int32_t sums[2][2][16][16];  // high, low
+  Step in;
+  Step out;
+  for (size_t step = 0; out.segment < blocks; ++step) {
+    const bool multiplies = in.segment < blocks;
+    if (multiplies && in.tile == 0) shared[in.segment % 2].begin(t, in.segment);
+    if (multiplies) {
+      zero_tile<0>();
+      zero_tile<1>();
+    }
+    const BlockSegment<Scaled>& segment = shared[out.segment % 2];
+    const typename Scaled::Constants constants(segment.panel == nullptr ? t.panel : segment.panel);
+    for (size_t quarter = 0; quarter < 4; ++quarter) {
+      if (multiplies) {
+        const int8_t* weights = shared[in.segment % 2].weights + 1024 * quarter;
+        load_tile<4>(RowTile(t, in.tile).quants(256 * in.segment + 64 * quarter), 64);
+        load_tile<6>(weights, 64);
+        Scaled::template dot<0, 4, 6>();
+        load_tile<7>(weights + kHalfBlockTile, 64);
+        Scaled::template dot<1, 4, 7>();
+      }
+      if (step == 0) continue;
+      const RowTile rows(t, out.tile);
+      const float* scales = rows.x.scales + out.segment * rows.width + 4 * quarter;
+      const int16_t* sums_16 = rows.x.sums_16 + 2 * (8 * out.segment * rows.width + 4 * quarter);
+      float* keep = segment_rows(t, tiles, out.segment, out.tile) + 64 * quarter;
+      const auto& products = sums[(step - 1) % 2];
+#pragma GCC unroll 4
+      for (size_t r = 0; r < 4; ++r) {
+        const I16 high = load_ints(products[0][4 * quarter + r]);
+        const I16 low = load_ints(products[1][4 * quarter + r]);
+        const V16 scale = set1(scales[r]);
+        const V16 sum = to_float(int_add(shift_left(high, Scaled::shift), low));
+        const V16 acc = fma(sum, mul(constants.d, scale), set1(0.0F));
+        store(keep + 16 * r, constants.add_minimums(acc, scale, sums_16 + 2 * r, 2 * rows.width));
+      }
+    }
+    if (multiplies) {
+      store_tile<0>(sums[step % 2][0]);
+      store_tile<1>(sums[step % 2][1]);
+      in.next(1, tiles);
+    }
+    if (step > 0) out.next(1, tiles);
+  }
+  combine_segments(t, blocks, tiles);
+}
+
 // --- all rows ---------------------------------------------------------------------------------------------
 
-// Two tiles of rows at a time, then one, which need not be full: a tile always reads 16 rows, which are there
-// (kTileRows more than the most). Fewer rows than pay are left; returns the first of them.
-template <template <typename, int> class Tiles, typename Format>
-static size_t whole_tiles(const LinearTask& t) {
-  size_t row = 0;
-  while (t.rows - row >= kLeastTileRows) {
-    const size_t left = t.rows - row;
-    if (left >= kTileRows + kLeastTileRows) {
-      const size_t count = left < 2 * kTileRows ? left : 2 * kTileRows;
-      Tiles<Format, 2>(t, row, count).run(row);
-      row += count;
-    } else {
-      const size_t count = left < kTileRows ? left : kTileRows;
-      Tiles<Format, 1>(t, row, count).run(row);
-      row += count;
-    }
-  }
-  return row;
-}
-
-template <typename Format>
-static size_t group_tiles(const LinearTask& t) {
-  static constexpr TileShapes shapes = tile_shapes(32);
-  if (Format::offset != kSignedOffset) decode_groups<Format>(t);
-  configure_tiles(shapes);
-  return whole_tiles<GroupTiles, Format>(t);
-}
-template <typename Scaled>
-static size_t block_tiles(const LinearTask& t) {
-  static constexpr TileShapes shapes = tile_shapes(64);
-  decode_blocks<Scaled>(t);
-  configure_tiles(shapes);
-  return whole_tiles<BlockTiles, Scaled>(t);
-}
-
-static size_t tiles_of_type(const LinearTask& t) {
+static void tiles_of_type(const LinearTask& t, size_t tiles) {
   switch (t.type) {
     case DType::Q4_0:
-      return group_tiles<Q4_0>(t);
+      return group_tiles<Q4_0>(t, tiles);
     case DType::Q4_1:
-      return group_tiles<Q4_1>(t);
+      return group_tiles<Q4_1>(t, tiles);
     case DType::Q5_0:
-      return group_tiles<Q5_0>(t);
+      return group_tiles<Q5_0>(t, tiles);
     case DType::Q8_0:
-      return group_tiles<Q8_0>(t);
+      return group_tiles<Q8_0>(t, tiles);
     case DType::Q4_K:
-      return block_tiles<ScaledUnsigned<Q4_K>>(t);
+      return block_tiles<ScaledUnsigned<Q4_K>>(t, tiles);
     case DType::Q5_K:
-      return block_tiles<ScaledUnsigned<Q5_K>>(t);
+      return block_tiles<ScaledUnsigned<Q5_K>>(t, tiles);
     case DType::Q6_K:
-      return block_tiles<ScaledSigned>(t);
+      return block_tiles<ScaledSigned>(t, tiles);
     case DType::F32:
     case DType::F16:
     case DType::BF16:
-      break;
+      return;
   }
-  return 0;
 }
 
+// The last tile need not be full; with too few rows it is left to the other kernel.
 static void linear_tiles(const LinearTask& t) {
-  if (t.rows < kLeastTileRows) return linear_quantised(t);
-  const size_t done = tiles_of_type(t);
-  release_tiles();
-  quantised_tiles<kQuantRows>(t, done);
+  const size_t tiles = (t.rows + kTileRows - kLeastTileRows) / kTileRows;
+  if (tiles > 0) {
+    tiles_of_type(t, tiles);
+    release_tiles();
+  }
+  if (tiles * kTileRows < t.rows) rows_of_tile<4>(t, tiles * kTileRows, t.rows);
 }
 
 }  // namespace headrace::cpu::HEADRACE_TIER

@@ -115,7 +115,9 @@ static double sum_exp_row(const float* x, size_t n, float largest) {
   return sum;
 }
 
-static void quantise_row(const float* x, size_t k, size_t group, const QuantisedRow& out) {
+static void quantise_row(const float* x, size_t k, size_t group, const QuantisedTiles& tile, size_t width,
+                         size_t row) {
+  const auto quants = [&](size_t i) { return tile.quants + (i / 64 * width + row) * 64 + i % 64; };
   for (size_t begin = 0; begin < k; begin += group) {
     I16 bits = int_set1(0);
     for (size_t i = begin; i < begin + group; i += 16) bits = int_max(bits, magnitude_bits(x + i));
@@ -124,10 +126,13 @@ static void quantise_row(const float* x, size_t k, size_t group, const Quantised
     __builtin_memcpy(&magnitude, &largest, 4);
     const bool finite = largest < 0x7F800000;
     if (!finite || magnitude < 0x1p-100F) {
-      for (size_t i = begin; i < begin + group; ++i) out.quants[i] = 0;
-      for (size_t i = begin / 16; i < (begin + group) / 16; ++i) out.sums_16[i] = 0;
-      for (size_t i = begin / 32; i < (begin + group) / 32; ++i) out.sums_32[i] = 0;
-      out.scales[begin / group] = finite ? 0.0F : __builtin_nanf("");
+      for (size_t i = begin; i < begin + group; ++i) *quants(i) = 0;
+      for (size_t g = begin / 32; g < (begin + group) / 32; ++g) {
+        tile.sums_16[2 * (g * width + row)] = 0;
+        tile.sums_16[2 * (g * width + row) + 1] = 0;
+        tile.sums_32[g * width + row] = 0;
+      }
+      tile.scales[begin / group * width + row] = finite ? 0.0F : __builtin_nanf("");
       continue;
     }
     const V16 inverse = set1(127.0F / magnitude);
@@ -135,15 +140,16 @@ static void quantise_row(const float* x, size_t k, size_t group, const Quantised
       // |x| * (127 / max) stays below 127.5: no clamp is needed to keep it within +-127 after rounding.
       const I16 low = round_to_int(mul(load(x + i), inverse));
       const I16 high = round_to_int(mul(load(x + i + 16), inverse));
-      store_s8(out.quants + i, low);
-      store_s8(out.quants + i + 16, high);
+      store_s8(quants(i), low);
+      store_s8(quants(i + 16), high);
       const int32_t sum_low = int_fold_add(low);
       const int32_t sum_high = int_fold_add(high);
-      out.sums_16[i / 16] = static_cast<int16_t>(sum_low);
-      out.sums_16[i / 16 + 1] = static_cast<int16_t>(sum_high);
-      out.sums_32[i / 32] = static_cast<float>(sum_low + sum_high);
+      const size_t at = i / 32 * width + row;
+      tile.sums_16[2 * at] = static_cast<int16_t>(sum_low);
+      tile.sums_16[2 * at + 1] = static_cast<int16_t>(sum_high);
+      tile.sums_32[at] = static_cast<float>(sum_low + sum_high);
     }
-    out.scales[begin / group] = magnitude / 127.0F;
+    tile.scales[begin / group * width + row] = magnitude / 127.0F;
   }
 }
 

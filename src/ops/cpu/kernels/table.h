@@ -6,7 +6,8 @@ namespace headrace::cpu::HEADRACE_TIER {
 static constexpr KernelTable kTable = {
     .tier = kTier,
     .row_block_bytes = kRowBlockBytes,
-    .row_tile = kRowTile,
+    .tile_rows = kTileRows,
+    .keeps_segments = kKeepsSegments,
     .quantise_row = quantise_row,
     .linear_quantised = kLinearQuantised,
     .linear_float = linear_float,

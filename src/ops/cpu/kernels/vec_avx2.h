@@ -268,7 +268,6 @@ static inline I16 shift_left(I16 a, int bits) {
   return {_mm256_slli_epi32(a.lo, bits), _mm256_slli_epi32(a.hi, bits)};
 }
 
-constexpr int kQuantRows = 2;
 constexpr int kFloatTile = 4;
 constexpr int kQueryTile = 1;
 

@@ -200,8 +200,7 @@ static inline I16 shift_left(I16 a, int bits) {
   return {_mm512_slli_epi32(a.v, static_cast<unsigned>(bits))};
 }
 
-// Rows that a linear kernel works on at once: as many as have their integer and float sums in registers.
-constexpr int kQuantRows = 12;
+// Rows and queries that kernels work on at once: as many as have their sums in registers.
 constexpr int kFloatTile = 8;
 constexpr int kQueryTile = 4;
 

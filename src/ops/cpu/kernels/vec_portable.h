@@ -262,7 +262,6 @@ static inline I16 shift_left(I16 a, int bits) {
   return int_lanes([&](int i) { return a.v[i] * (1 << bits); });
 }
 
-constexpr int kQuantRows = 4;
 constexpr int kFloatTile = 4;
 constexpr int kQueryTile = 1;
 
