@@ -71,11 +71,12 @@ class CpuBackend final : public Backend {
     const size_t sum_32_bytes = scale_bytes;
     const size_t piece_bytes =
         machine_ == nullptr ? 0
-                            : ceil_div(rows, machine_->tile_rows) * machine_->tile_size(k) * sizeof(uint16_t);
+                            : ceil_div(rows, machine_->tile_rows) * machine_->tile_size(k) * sizeof(uint16_t) +
+                                  cpu::kReadBeyond;
     const size_t activation_bytes =
         round_up(std::max(quant_bytes + scale_bytes + sum_16_bytes + sum_32_bytes, piece_bytes), 64);
     const size_t panel_bytes = std::max(k * kPanelWidth * sizeof(float), cpu::kDecodedBytes);
-    const size_t segment_bytes = kernels_.keeps_segments ? most_segment_floats(k) * sizeof(float) : 0;
+    const size_t segment_bytes = most_segment_floats(k) * sizeof(float);
     const size_t tail_bytes = rows * kPanelWidth * sizeof(float);
     worker_bytes_ = panel_bytes + tail_bytes + segment_bytes + attend_floats_ * sizeof(float);
     HEADRACE_TRY(scratch_, allocate(ledger, MemoryUse::scratch,
@@ -336,17 +337,24 @@ class CpuBackend final : public Backend {
   size_t row_block(Reading reading, ConstMat x) const {
     if (reading == Reading::floats) return x.rows;
     if (reading != Reading::pieces) return quantised_block(x.cols);
-    return rows_in_block(machine_->tile_size(x.cols) * sizeof(uint16_t) / machine_->tile_rows, machine_->tile_rows);
+    return pieces_block(x.cols);
   }
   size_t quantised_block(size_t k) const { return rows_in_block(cpu::quants_of_row(k), kernels_.tile_rows); }
   size_t rows_in_block(size_t row_bytes, size_t tile_rows) const {
     return std::max(kLeastRowBlock, kernels_.row_block_bytes / row_bytes / tile_rows * tile_rows);
   }
+  size_t pieces_block(size_t k) const {
+    return rows_in_block(machine_->tile_size(k) * sizeof(uint16_t) / machine_->tile_rows, machine_->tile_rows);
+  }
   // For any number of inputs up to k.
   size_t most_segment_floats(size_t k) const {
     size_t most = 0;
     for (size_t inputs = 256; inputs <= k; inputs += 256) {
-      most = std::max(most, cpu::segment_floats(std::min(quantised_block(inputs), max_rows_), inputs));
+      if (kernels_.keeps_segments)
+        most = std::max(most, cpu::segment_floats(std::min(quantised_block(inputs), max_rows_), inputs));
+      if (machine_ != nullptr && machine_->keeps_segments)
+        most = std::max(most, machine_->most_panels *
+                                  cpu::segment_floats(std::min(pieces_block(inputs), max_rows_), inputs));
     }
     return most;
   }
@@ -386,18 +394,21 @@ class CpuBackend final : public Backend {
     return 1;
   }
 
-  // As run_panel, of level `machine`: two panels if both are whole.
+  // As run_panel, of level `machine`: several panels as long as they are whole.
   size_t run_pieces(ConstMat x, const Projection& p, size_t panel, size_t most, RowRange rows, size_t worker) {
     const Weight& w = p.linear->weight;
     const bool whole = is_whole(p, panel);
-    cpu::MachineTask task = {.n_panels = most >= 2 && is_whole(p, panel + 1) ? size_t{2} : size_t{1},
+    size_t n = 1;
+    while (n < std::min(most, machine_->most_panels) && is_whole(p, panel + n)) ++n;
+    cpu::MachineTask task = {.n_panels = n,
                              .panels = {},
                              .y = {},
                              .y_stride = whole ? p.y.stride : kPanelWidth,
                              .k = w.k,
                              .rows = rows.count,
                              .pieces = pieces_ + rows.first / machine_->tile_rows * machine_->tile_size(x.cols),
-                             .tile_stride = machine_->tile_size(x.cols)};
+                             .tile_stride = machine_->tile_size(x.cols),
+                             .segments = tail(worker) + tail_bytes_ / sizeof(float)};
     for (size_t i = 0; i < task.n_panels; ++i) {
       task.panels[i] = w.data + (panel + i) * cpu::panel_bytes(w.type, w.k);
       task.y[i] = whole ? p.y.row(rows.first) + (panel + i) * kPanelWidth : tail(worker);

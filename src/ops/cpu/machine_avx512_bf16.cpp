@@ -13,7 +13,9 @@ namespace headrace::cpu::HEADRACE_TIER {
 static constexpr MachineKernels kKernels = {
     .name = "avx512-bf16",
     .pieces = 1,
+    .most_panels = 2,
     .tile_rows = kPairRows,
+    .keeps_segments = false,
     .tile_size = pair_tile_size,
     .split_tile = split_pairs,
     .linear = linear_pairs,

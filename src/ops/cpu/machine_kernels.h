@@ -12,7 +12,7 @@
 
 namespace headrace::cpu {
 
-inline constexpr size_t kMostMachinePanels = 2;
+inline constexpr size_t kMostMachinePanels = 4;
 /// K is a multiple of this; other linears stay as in `exact`.
 inline constexpr size_t kMachineInputs = 64;
 /// Inputs of a segment; the last may have fewer.
@@ -21,7 +21,7 @@ inline constexpr size_t machine_segments(size_t k) {
   return (k + kMachineSegment - 1) / kMachineSegment;
 }
 
-/// One or two panels of BF16 weights, for all rows: y[p][r][0 .. 16) = x[r] . w[p]. Activations stand in tiles of
+/// Some panels of BF16 weights, for all rows: y[p][r][0 .. 16) = x[r] . w[p]. Activations stand in tiles of
 /// tile_rows rows (the last may have fewer), as split_tile() writes them.
 struct MachineTask {
   size_t n_panels;
@@ -32,13 +32,16 @@ struct MachineTask {
   size_t rows;
   const uint16_t* pieces;
   size_t tile_stride;  // numbers from one tile to the next
+  float* segments;     // segment_floats(rows, k) a panel, where keeps_segments is set
 };
 
 struct MachineKernels {
   const char* name;
   /// bf16 numbers whose sum stands for an activation: one rounds it, three are it.
   size_t pieces;
+  size_t most_panels;  // of a task
   size_t tile_rows;
+  bool keeps_segments;
   /// Numbers that a tile needs.
   size_t (*tile_size)(size_t k);
   /// Writes `rows` rows of a tile. k is a multiple of kMachineInputs.

@@ -23,6 +23,8 @@ constexpr bool kKeepsSegments = true;
 #include "ops/cpu/kernels/linear_quantised.h"
 #include "ops/testing/emulated_tiles.h"
 
+#include "ops/cpu/kernels/segments.h"
+
 #include "ops/cpu/kernels/linear_tiles.h"
 #include "ops/cpu/kernels/peak.h"
 #include "ops/cpu/kernels/rows.h"

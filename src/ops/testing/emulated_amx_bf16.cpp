@@ -9,13 +9,17 @@
 
 #include "ops/testing/emulated_tiles.h"
 
+#include "ops/cpu/kernels/segments.h"
+
 #include "ops/cpu/kernels/bf16_tiles.h"
 
 namespace headrace::cpu::HEADRACE_TIER {
 static constexpr MachineKernels kKernels = {
     .name = "amx-bf16",
     .pieces = kPieces,
-    .tile_rows = 16,
+    .most_panels = kPiecePanels,
+    .tile_rows = kPieceRows,
+    .keeps_segments = true,
     .tile_size = piece_tile_size,
     .split_tile = split_pieces,
     .linear = linear_pieces,

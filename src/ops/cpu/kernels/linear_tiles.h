@@ -67,19 +67,9 @@ static inline float* segment_rows(const LinearTask& t, size_t tiles, size_t segm
   return t.segments + (segment * tiles + tile) * kTileRows * kPanelWidth;
 }
 
-// Four rows at a time.
-static void combine_segments(const LinearTask& t, size_t segments, size_t tiles) {
+static void combine(const LinearTask& t, size_t segments, size_t tiles) {
   const size_t rows = t.rows < tiles * kTileRows ? t.rows : tiles * kTileRows;
-  for (size_t row = 0; row < rows; row += 4) {
-    TreeSums<4> sums(segments);
-    for (size_t s = 0; s < segments; ++s) {
-      const float* in = segment_rows(t, tiles, s, 0) + row * kPanelWidth;
-      V16 segment[4] = {load(in), load(in + 16), load(in + 32), load(in + 48)};
-      sums.add(segment);
-    }
-    for (size_t r = row; r < row + 4 && r < rows; ++r)
-      store(t.y + r * t.y_stride, sums.total(static_cast<int>(r - row)));
-  }
+  combine_segments(t.segments, segments, tiles * kTileRows, rows, t.y, t.y_stride);
 }
 
 // --- groups of 32 -----------------------------------------------------------------------------------------
@@ -164,7 +154,7 @@ static void group_tiles(const LinearTask& t, size_t tiles) {
     }
     out.next(groups_of(out.segment), tiles);
   }
-  combine_segments(t, segments, tiles);
+  combine(t, segments, tiles);
 }
 
 // --- super-blocks of 256 ----------------------------------------------------------------------------------
@@ -329,7 +319,7 @@ static void block_tiles(const LinearTask& t, size_t tiles) {
     }
     if (step > 0) out.next(1, tiles);
   }
-  combine_segments(t, blocks, tiles);
+  combine(t, blocks, tiles);
 }
 
 // --- all rows ---------------------------------------------------------------------------------------------
