@@ -77,6 +77,9 @@ static void piece_panels(const MachineTask& t) {
       if constexpr (Panels > 3) zero_tile<3>();
       for (size_t i = begin; i < end; i += 32) {
         const uint16_t* step = pieces + i * (kPieces * width);
+        // Loads of a tile register from the second-level cache wait for line after line.
+        for (size_t line = 0; line < kPieces * kPieceRows; ++line)
+          __builtin_prefetch(reinterpret_cast<const char*>(step) + kPieces * 1024 + 64 * line);
         load_tile<4>(step, 64);
         load_tile<5>(step + width * 32, 64);
         load_tile<6>(step + 2 * width * 32, 64);

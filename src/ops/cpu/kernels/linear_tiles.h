@@ -37,29 +37,51 @@ static inline void store_quad(int8_t* p, __m512i quad) {
   _mm512_store_si512(p, quad);
 }
 
-// Sixteen rows of activations; those beyond the width are whatever follows.
+// Calls body for constants 0 to N - 1. Arrays that only constants index become registers; those of a loop that the
+// compiler unrolls itself may not.
+template <size_t I>
+struct Index {
+  static constexpr size_t value = I;
+};
+template <size_t I, size_t N, typename Body>
+[[gnu::always_inline]] static inline void for_each_index(Body body) {
+  if constexpr (I < N) {
+    body(Index<I>());
+    for_each_index<I + 1, N>(body);
+  }
+}
+
+// Where a tile of 16 rows of activations stands in a segment. Rows beyond the width are whatever follows.
 struct RowTile {
-  QuantisedTiles x;
+  const int8_t* quants;
+  const float* scales;
+  const float* sums_32;
+  const int16_t* sums_16;
   size_t width;
 
-  RowTile(const LinearTask& t, size_t tile)
-      : x(tiles_from(t.x_tiles, tile * kTileRows, t.k, t.group)),
-        width(t.rows - tile * kTileRows < kTileRows ? t.rows - tile * kTileRows : kTileRows) {}
-  const int8_t* quants(size_t input) const { return x.quants + input / 64 * width * 64 + input % 64; }
+  template <size_t Group>
+  static RowTile at(const LinearTask& t, size_t tile, size_t segment) {
+    const QuantisedTiles x = tiles_from(t.x_tiles, tile * kTileRows, t.k, Group);
+    const size_t left = t.rows - tile * kTileRows;
+    const size_t width = left < kTileRows ? left : kTileRows;
+    return {x.quants + segment * 256 * width, x.scales + segment * (256 / Group) * width,
+            x.sums_32 + segment * 8 * width, x.sums_16 + segment * 16 * width, width};
+  }
 };
 
-// Steps go through segments, in each through `tiles` tiles of rows, in each through its parts.
-struct Step {
+// Loads of a tile register from the second-level cache wait for line after line, so lines are asked for early.
+static inline void ask_for_lines(const void* p, size_t lines) {
+  const char* bytes = static_cast<const char*>(p);
+  for (size_t i = 0; i < lines; ++i) __builtin_prefetch(bytes + 64 * i);
+}
+
+// A position in all work on a panel: segment after segment, in each all tiles of rows.
+struct Position {
   size_t segment = 0;
   size_t tile = 0;
-  size_t part = 0;
 
-  void next(size_t parts, size_t tiles) {
-    if (++part < parts) return;
-    part = 0;
-    if (++tile < tiles) return;
-    tile = 0;
-    ++segment;
+  Position next(size_t tiles) const {
+    return tile + 1 < tiles ? Position{segment, tile + 1} : Position{segment + 1, 0};
   }
 };
 
@@ -116,43 +138,64 @@ static void group_tiles(const LinearTask& t, size_t tiles) {
   GroupSegment<Format> shared[2];
   alignas(4096) int32_t sums[4][16][16];
   V16 acc[16];
-  for (V16& sum : acc) sum = set1(0.0F);
-  Step in;
-  Step out;
+  for_each_index<0, 16>([&](auto r) { acc[r.value] = set1(0.0F); });
+
+  // The multiplying side is kLag steps ahead of the side that turns sums into floats.
+  Position in;
+  RowTile in_rows = RowTile::at<32>(t, 0, 0);
+  const int8_t* ahead = in_rows.quants;
+  size_t in_part = 0;
+  size_t in_parts = groups_of(0);
+  shared[0].begin(t, 0, in_parts);
+  Position out;
+  RowTile out_rows = in_rows;
+  size_t out_part = 0;
+  size_t out_parts = in_parts;
   for (size_t step = 0; out.segment < segments; ++step) {
     if (in.segment < segments) {
-      if (in.tile == 0 && in.part == 0) shared[in.segment % 2].begin(t, in.segment, groups_of(in.segment));
       const GroupSegment<Format>& segment = shared[in.segment % 2];
-      load_tile<6>(segment.weights + in.part * segment.stride, 64);
-      load_tile<4>(RowTile(t, in.tile).quants(256 * in.segment + 32 * in.part), 64);
+      load_tile<6>(segment.weights + in_part * segment.stride, 64);
+      load_tile<4>(in_rows.quants + in_part / 2 * in_rows.width * 64 + in_part % 2 * 32, 64);
       zero_tile<0>();
       dot_signed_tiles<0, 4, 6>();
       store_tile<0>(sums[step % 4]);
-      in.next(groups_of(in.segment), tiles);
-    }
-    if (step < kLag) continue;
-    const GroupSegment<Format>& segment = shared[out.segment % 2];
-    const RowTile rows(t, out.tile);
-    const float* scales = rows.x.scales + (8 * out.segment + out.part) * rows.width;
-    const float* sums_32 = rows.x.sums_32 + (8 * out.segment + out.part) * rows.width;
-    const int32_t(&products)[16][16] = sums[(step - kLag) % 4];
-    const V16 d = segment.d[out.part];
-    const V16 m = segment.m[out.part];
-#pragma GCC unroll 16
-    for (size_t r = 0; r < 16; ++r) {
-      const V16 scale = set1(scales[r]);
-      acc[r] = fma(to_float(load_ints(products[r])), mul(d, scale), acc[r]);
-      if (Format::minimum) acc[r] = fma(set1(sums_32[r]), mul(m, scale), acc[r]);
-    }
-    if (out.part + 1 == groups_of(out.segment)) {
-      float* keep = segment_rows(t, tiles, out.segment, out.tile);
-#pragma GCC unroll 16
-      for (size_t r = 0; r < 16; ++r) {
-        store(keep + 16 * r, acc[r]);
-        acc[r] = set1(0.0F);
+      ask_for_lines(ahead + in_part * 512, 8);
+      if (++in_part == in_parts) {
+        in_part = 0;
+        in = in.next(tiles);
+        if (in.segment < segments) {
+          if (in.tile == 0) {
+            in_parts = groups_of(in.segment);
+            shared[in.segment % 2].begin(t, in.segment, in_parts);
+          }
+          in_rows = RowTile::at<32>(t, in.tile, in.segment);
+          const Position then = in.next(tiles);
+          if (then.segment < segments) ahead = RowTile::at<32>(t, then.tile, then.segment).quants;
+        }
       }
     }
-    out.next(groups_of(out.segment), tiles);
+    if (step < kLag) continue;
+    const float* scales = out_rows.scales + out_part * out_rows.width;
+    const float* sums_32 = out_rows.sums_32 + out_part * out_rows.width;
+    const int32_t(&products)[16][16] = sums[(step - kLag) % 4];
+    const V16 d = shared[out.segment % 2].d[out_part];
+    const V16 m = shared[out.segment % 2].m[out_part];
+    for_each_index<0, 16>([&](auto r) {
+      const V16 scale = set1(scales[r.value]);
+      acc[r.value] = fma(to_float(load_ints(products[r.value])), mul(d, scale), acc[r.value]);
+      if (Format::minimum) acc[r.value] = fma(set1(sums_32[r.value]), mul(m, scale), acc[r.value]);
+    });
+    if (++out_part == out_parts) {
+      float* keep = segment_rows(t, tiles, out.segment, out.tile);
+      for_each_index<0, 16>([&](auto r) {
+        store(keep + 16 * r.value, acc[r.value]);
+        acc[r.value] = set1(0.0F);
+      });
+      out_part = 0;
+      out = out.next(tiles);
+      out_rows = RowTile::at<32>(t, out.tile, out.segment);
+      out_parts = groups_of(out.segment);
+    }
   }
   combine(t, segments, tiles);
 }
@@ -195,19 +238,18 @@ struct ScaledUnsigned {
     V16 dmin;
     I16 pairs[8];
     explicit Constants(const std::byte* p) : d(halves(p + d_at)), dmin(halves(p + d_at + kHalvesBytes)) {
-      for (size_t g = 0; g < 8; ++g) {
-        const I16 minimum = load_u8(bytes(p + Format::scales_at) + 128 + 16 * g);
-        pairs[g] = pair_16(minimum, minimum);
-      }
+      for_each_index<0, 8>([&](auto g) {
+        const I16 minimum = load_u8(bytes(p + Format::scales_at) + 128 + 16 * g.value);
+        pairs[g.value] = pair_16(minimum, minimum);
+      });
     }
     V16 add_minimums(V16 acc, V16 scale, const int16_t* sums_16, size_t step) const {
       I16 even = int_set1(0);
       I16 odd = int_set1(0);
-#pragma GCC unroll 4
-      for (size_t g = 0; g < 8; g += 2) {
-        even = dot_pair(even, pairs[g], sums_16 + g * step);
-        odd = dot_pair(odd, pairs[g + 1], sums_16 + (g + 1) * step);
-      }
+      for_each_index<0, 4>([&](auto g) {
+        even = dot_pair(even, pairs[2 * g.value], sums_16 + 2 * g.value * step);
+        odd = dot_pair(odd, pairs[2 * g.value + 1], sums_16 + (2 * g.value + 1) * step);
+      });
       return fma(to_float(int_add(even, odd)), negate(mul(dmin, scale)), acc);
     }
   };
@@ -254,70 +296,65 @@ struct ScaledSigned {
   };
 };
 
+// Four rows of super-block sums become floats.
 template <typename Scaled>
-struct BlockSegment {
-  const int8_t* weights = nullptr;
-  const std::byte* panel = nullptr;
-
-  void begin(const LinearTask& t, size_t block) {
-    panel = t.panel + block * Scaled::block_bytes;
-    int8_t* decoded = t.decoded + block % 2 * kBlockTile;
-    ask_ahead<1>(panel, Scaled::block_bytes);
-    Scaled::decode(panel, decoded);
-    weights = decoded;
-    publish_to_tiles();
-  }
-};
+[[gnu::always_inline]] static inline void blocks_to_floats(const std::byte* p, const RowTile& rows, size_t row,
+                                                           const int32_t (&sums)[2][16][16], float* keep) {
+  const typename Scaled::Constants constants(p);
+  for_each_index<0, 4>([&](auto r) {
+    const size_t at = row + r.value;
+    const I16 high = load_ints(sums[0][at]);
+    const I16 low = load_ints(sums[1][at]);
+    const V16 scale = set1(rows.scales[at]);
+    const V16 sum = to_float(int_add(shift_left(high, Scaled::shift), low));
+    const V16 acc = fma(sum, mul(constants.d, scale), set1(0.0F));
+    store(keep + 16 * at, constants.add_minimums(acc, scale, rows.sums_16 + 2 * at, 2 * rows.width));
+  });
+}
 
 template <typename Scaled>
 static void block_tiles(const LinearTask& t, size_t tiles) {
   static constexpr TileShapes shapes = tile_shapes(64);
   configure_tiles(shapes);
   const size_t blocks = t.k / 256;
-  BlockSegment<Scaled> shared[2];
   alignas(4096) int32_t sums[2][2][16][16];  // high, low
-  Step in;
-  Step out;
-  for (size_t step = 0; out.segment < blocks; ++step) {
-    const bool multiplies = in.segment < blocks;
-    if (multiplies && in.tile == 0) shared[in.segment % 2].begin(t, in.segment);
-    if (multiplies) {
-      zero_tile<0>();
-      zero_tile<1>();
+  const auto panel = [&](size_t block) { return t.panel + block * Scaled::block_bytes; };
+  const auto weights = [&](size_t block) { return t.decoded + block % 2 * kBlockTile; };
+  Position out;
+  RowTile out_rows = RowTile::at<256>(t, 0, 0);
+  size_t step = 0;
+  for (Position in; in.segment < blocks; ++step) {
+    if (in.tile == 0) {
+      ask_ahead<1>(panel(in.segment), Scaled::block_bytes);
+      Scaled::decode(panel(in.segment), weights(in.segment));
+      publish_to_tiles();
     }
-    const BlockSegment<Scaled>& segment = shared[out.segment % 2];
-    const typename Scaled::Constants constants(segment.panel == nullptr ? t.panel : segment.panel);
+    const RowTile rows = RowTile::at<256>(t, in.tile, in.segment);
+    const Position then = in.next(tiles);
+    const int8_t* ahead = then.segment < blocks ? RowTile::at<256>(t, then.tile, then.segment).quants : rows.quants;
+    float* keep = segment_rows(t, tiles, out.segment, out.tile);
+    zero_tile<0>();
+    zero_tile<1>();
     for (size_t quarter = 0; quarter < 4; ++quarter) {
-      if (multiplies) {
-        const int8_t* weights = shared[in.segment % 2].weights + 1024 * quarter;
-        load_tile<4>(RowTile(t, in.tile).quants(256 * in.segment + 64 * quarter), 64);
-        load_tile<6>(weights, 64);
-        Scaled::template dot<0, 4, 6>();
-        load_tile<7>(weights + kHalfBlockTile, 64);
-        Scaled::template dot<1, 4, 7>();
-      }
-      if (step == 0) continue;
-      const RowTile rows(t, out.tile);
-      const float* scales = rows.x.scales + out.segment * rows.width + 4 * quarter;
-      const int16_t* sums_16 = rows.x.sums_16 + 2 * (8 * out.segment * rows.width + 4 * quarter);
-      float* keep = segment_rows(t, tiles, out.segment, out.tile) + 64 * quarter;
-      const auto& products = sums[(step - 1) % 2];
-#pragma GCC unroll 4
-      for (size_t r = 0; r < 4; ++r) {
-        const I16 high = load_ints(products[0][4 * quarter + r]);
-        const I16 low = load_ints(products[1][4 * quarter + r]);
-        const V16 scale = set1(scales[r]);
-        const V16 sum = to_float(int_add(shift_left(high, Scaled::shift), low));
-        const V16 acc = fma(sum, mul(constants.d, scale), set1(0.0F));
-        store(keep + 16 * r, constants.add_minimums(acc, scale, sums_16 + 2 * r, 2 * rows.width));
-      }
+      const int8_t* w = weights(in.segment) + 1024 * quarter;
+      load_tile<4>(rows.quants + quarter * rows.width * 64, 64);
+      load_tile<6>(w, 64);
+      Scaled::template dot<0, 4, 6>();
+      load_tile<7>(w + kHalfBlockTile, 64);
+      Scaled::template dot<1, 4, 7>();
+      ask_for_lines(ahead + 1024 * quarter, 16);
+      if (step > 0)
+        blocks_to_floats<Scaled>(panel(out.segment), out_rows, 4 * quarter, sums[(step - 1) % 2], keep);
     }
-    if (multiplies) {
-      store_tile<0>(sums[step % 2][0]);
-      store_tile<1>(sums[step % 2][1]);
-      in.next(1, tiles);
-    }
-    if (step > 0) out.next(1, tiles);
+    store_tile<0>(sums[step % 2][0]);
+    store_tile<1>(sums[step % 2][1]);
+    out = in;
+    out_rows = rows;
+    in = then;
+  }
+  for (size_t row = 0; row < 16; row += 4) {
+    blocks_to_floats<Scaled>(panel(out.segment), out_rows, row, sums[(step - 1) % 2],
+                             segment_rows(t, tiles, out.segment, out.tile));
   }
   combine(t, blocks, tiles);
 }
