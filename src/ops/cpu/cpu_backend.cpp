@@ -27,7 +27,7 @@ constexpr size_t kAttendPartsPerThread = 32;  // tiles differ in cost: later row
 // int8 rows are taken in blocks that stay in a core's second-level cache while panel after panel goes by
 // (row_block_bytes): whole tiles, and enough that reading the panels again costs little.
 // Float rows are not: their panels are larger, and arithmetic takes longer than either.
-constexpr size_t kLeastRowBlock = 96;
+constexpr size_t kLeastRowBlock = 64;
 
 // How a linear reads its activations: as they are, as int8 with a scale for each 32 or 256, or, in level
 // `machine`, as bf16 pieces. Projections of one call that read them alike share the conversion.
@@ -341,7 +341,7 @@ class CpuBackend final : public Backend {
   }
   size_t quantised_block(size_t k) const { return rows_in_block(cpu::quants_of_row(k), kernels_.tile_rows); }
   size_t rows_in_block(size_t row_bytes, size_t tile_rows) const {
-    return std::max(kLeastRowBlock, kernels_.row_block_bytes / row_bytes / tile_rows * tile_rows);
+    return std::max(round_up(kLeastRowBlock, tile_rows), kernels_.row_block_bytes / row_bytes / tile_rows * tile_rows);
   }
   size_t pieces_block(size_t k) const {
     return rows_in_block(machine_->tile_size(k) * sizeof(uint16_t) / machine_->tile_rows, machine_->tile_rows);

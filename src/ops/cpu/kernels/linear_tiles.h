@@ -17,15 +17,16 @@
 namespace headrace::cpu::HEADRACE_TIER {
 
 static_assert(kTileRows == 16);
-// Below this many rows the panel's decoding costs more than what tiles save.
-constexpr size_t kLeastTileRows = 8;
+// With fewer rows the panel's decoding, and tiles that are not full, cost more than what tiles save.
+constexpr size_t kLeastGroupRows = 12;
+constexpr size_t kLeastBlockRows = 8;
 
-// Tiles 0 and 1 are sums, 4 rows of activations, 6 and 7 weights.
-constexpr TileShapes tile_shapes(uint16_t inputs) {
+// Tiles 0 to 3 are sums, 4 rows of activations, 6 and 7 weights.
+constexpr TileShapes tile_shapes(size_t inputs, size_t rows) {
   TileShapes shapes;
   for (int t = 0; t < 8; ++t) {
-    shapes.rows[t] = static_cast<uint8_t>(t < 6 ? kTileRows : inputs / 4);
-    shapes.row_bytes[t] = t == 4 || t == 5 ? inputs : 64;
+    shapes.rows[t] = static_cast<uint8_t>(t >= 6 ? inputs / 4 : rows < kTileRows ? rows : kTileRows);
+    shapes.row_bytes[t] = static_cast<uint16_t>(t == 4 ? inputs : 64);
   }
   return shapes;
 }
@@ -127,11 +128,17 @@ struct GroupSegment {
   }
 };
 
+template <int Sum>
+static inline void multiply_group(int32_t (&sums)[16][16]) {
+  zero_tile<Sum>();
+  dot_signed_tiles<Sum, 4, 6>();
+  store_tile<Sum>(sums);
+}
+
 template <typename Format>
 static void group_tiles(const LinearTask& t, size_t tiles) {
   constexpr size_t kLag = 2;
-  static constexpr TileShapes shapes = tile_shapes(32);
-  configure_tiles(shapes);
+  configure_tiles(tile_shapes(32, t.rows));
   const size_t groups = t.k / 32;
   const size_t segments = (groups + 7) / 8;
   const auto groups_of = [&](size_t segment) { return segment + 1 < segments ? 8 : groups - 8 * segment; };
@@ -143,7 +150,6 @@ static void group_tiles(const LinearTask& t, size_t tiles) {
   // The multiplying side is kLag steps ahead of the side that turns sums into floats.
   Position in;
   RowTile in_rows = RowTile::at<32>(t, 0, 0);
-  const int8_t* ahead = in_rows.quants;
   size_t in_part = 0;
   size_t in_parts = groups_of(0);
   shared[0].begin(t, 0, in_parts);
@@ -156,10 +162,20 @@ static void group_tiles(const LinearTask& t, size_t tiles) {
       const GroupSegment<Format>& segment = shared[in.segment % 2];
       load_tile<6>(segment.weights + in_part * segment.stride, 64);
       load_tile<4>(in_rows.quants + in_part / 2 * in_rows.width * 64 + in_part % 2 * 32, 64);
-      zero_tile<0>();
-      dot_signed_tiles<0, 4, 6>();
-      store_tile<0>(sums[step % 4]);
-      ask_for_lines(ahead + in_part * 512, 8);
+      // Sums take turns, or each would wait for the store of the one before.
+      switch (step % 4) {
+        case 0:
+          multiply_group<0>(sums[0]);
+          break;
+        case 1:
+          multiply_group<1>(sums[1]);
+          break;
+        case 2:
+          multiply_group<2>(sums[2]);
+          break;
+        default:
+          multiply_group<3>(sums[3]);
+      }
       if (++in_part == in_parts) {
         in_part = 0;
         in = in.next(tiles);
@@ -169,8 +185,6 @@ static void group_tiles(const LinearTask& t, size_t tiles) {
             shared[in.segment % 2].begin(t, in.segment, in_parts);
           }
           in_rows = RowTile::at<32>(t, in.tile, in.segment);
-          const Position then = in.next(tiles);
-          if (then.segment < segments) ahead = RowTile::at<32>(t, then.tile, then.segment).quants;
         }
       }
     }
@@ -314,8 +328,7 @@ template <typename Scaled>
 
 template <typename Scaled>
 static void block_tiles(const LinearTask& t, size_t tiles) {
-  static constexpr TileShapes shapes = tile_shapes(64);
-  configure_tiles(shapes);
+  configure_tiles(tile_shapes(64, t.rows));
   const size_t blocks = t.k / 256;
   alignas(4096) int32_t sums[2][2][16][16];  // high, low
   const auto panel = [&](size_t block) { return t.panel + block * Scaled::block_bytes; };
@@ -343,7 +356,7 @@ static void block_tiles(const LinearTask& t, size_t tiles) {
       load_tile<7>(w + kHalfBlockTile, 64);
       Scaled::template dot<1, 4, 7>();
       ask_for_lines(ahead + 1024 * quarter, 16);
-      if (step > 0)
+      if (step > 0 && 4 * quarter < out_rows.width)
         blocks_to_floats<Scaled>(panel(out.segment), out_rows, 4 * quarter, sums[(step - 1) % 2], keep);
     }
     store_tile<0>(sums[step % 2][0]);
@@ -386,12 +399,13 @@ static void tiles_of_type(const LinearTask& t, size_t tiles) {
 
 // The last tile need not be full; with too few rows it is left to the other kernel.
 static void linear_tiles(const LinearTask& t) {
-  const size_t tiles = (t.rows + kTileRows - kLeastTileRows) / kTileRows;
+  const size_t least = t.group == 32 ? kLeastGroupRows : kLeastBlockRows;
+  const size_t tiles = (t.rows + kTileRows - least) / kTileRows;
   if (tiles > 0) {
     tiles_of_type(t, tiles);
     release_tiles();
   }
-  if (tiles * kTileRows < t.rows) rows_of_tile<4>(t, tiles * kTileRows, t.rows);
+  if (tiles * kTileRows < t.rows) rows_of_tile<8>(t, tiles * kTileRows, t.rows);
 }
 
 }  // namespace headrace::cpu::HEADRACE_TIER

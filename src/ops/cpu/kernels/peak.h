@@ -50,7 +50,7 @@ static constexpr size_t kPeakF32Ops = size_t{2} * kPeakChains * 16;
 
 #if defined(HEADRACE_TILES)
 static int32_t peak_int8(const int8_t* start, size_t rounds) {
-  static constexpr TileShapes shapes = tile_shapes(64);
+  static constexpr TileShapes shapes = tile_shapes(64, 16);
   int8_t inputs[16][64];
   for (size_t i = 0; i < sizeof inputs; ++i) inputs[i / 64][i % 64] = start[i % 16];
   configure_tiles(shapes);
