@@ -103,7 +103,8 @@ struct ReduceTask {
 
 struct KernelTable {
   Tier tier;
-  /// int8 rows that linears take at once: as many as this many bytes hold, half of a core's second-level cache.
+  /// Rows of activations that linears take at once: as many as this many bytes hold, a part of a core's second-level
+  /// cache; more where a panel takes longer to decode.
   size_t row_block_bytes;
   size_t tile_rows;  // of activations
   bool keeps_segments;

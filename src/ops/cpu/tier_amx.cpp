@@ -10,7 +10,7 @@
 
 namespace headrace::cpu::HEADRACE_TIER {
 constexpr size_t kTileRows = 16;
-constexpr size_t kRowBlockBytes = size_t{256} << 10;
+constexpr size_t kRowBlockBytes = size_t{512} << 10;
 constexpr bool kKeepsSegments = true;
 }  // namespace headrace::cpu::HEADRACE_TIER
 
