@@ -80,14 +80,15 @@ std::string as_lines(const Json& facts) {
 
 Status doctor(bool json) {
   HEADRACE_TRY(const cpu::Tier tier, chosen_tier());
-  Json facts = {{"version", HEADRACE_VERSION},
-                {"processor", processor_name()},
-                {"features", processor_features()},
-                {"tiers", tier_facts()},
-                {"tier", cpu::name_of(tier)},
-                {"numerics", {{"exact", "the default"}, {"machine", machine_facts(tier)}, {"fast", "not built yet"}}},
-                {"threads", default_thread_count()},
-                {"memory_available", available_memory_bytes()}};
+  Json facts = {
+      {"version", HEADRACE_VERSION},
+      {"processor", processor_name()},
+      {"features", processor_features()},
+      {"tiers", tier_facts()},
+      {"tier", cpu::name_of(tier)},
+      {"numerics", {{"exact", "the default"}, {"machine", machine_facts(tier)}, {"fast", "not built yet"}}},
+      {"threads", default_thread_count()},
+      {"memory_available", available_memory_bytes()}};
   add_cache_facts(facts);
   add_index_facts(facts);
   return json ? write_json(facts) : write_out(as_lines(facts));

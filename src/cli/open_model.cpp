@@ -95,7 +95,8 @@ Result<OpenModel> open_model(const ModelFlags& flags, const EngineFlags& engine_
   const auto cores = static_cast<uint32_t>(default_thread_count());
   const uint32_t threads = engine_flags.threads == 0 ? cores : engine_flags.threads;
   const uint32_t threads_batch = engine_flags.threads_batch == 0 ? threads : engine_flags.threads_batch;
-  std::unique_ptr<Backend> backend = make_cpu_backend(tier, std::max(threads, threads_batch), engine_flags.numerics);
+  std::unique_ptr<Backend> backend =
+      make_cpu_backend(tier, std::max(threads, threads_batch), engine_flags.numerics);
   if (engine_flags.trace != nullptr) backend = make_traced_backend(std::move(backend), *engine_flags.trace);
   std::string description =
       fmt::format("{}, {}{}, {} thread{}", backend->name(), name_of(engine_flags.numerics),

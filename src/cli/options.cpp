@@ -44,7 +44,8 @@ void add_numerics(CLI::App& app, EngineFlags& flags) {
          [&flags](const std::string& text) {
            flags.numerics = text == "machine" ? Numerics::machine : Numerics::exact;
          },
-         "The same bits on every machine (exact), or on this kind of machine (machine: faster with BF16 weights) "
+         "The same bits on every machine (exact), or on this kind of machine (machine: faster with BF16 "
+         "weights) "
          "[exact]")
       ->check([](const std::string& text) -> std::string {
         if (text == "exact" || text == "machine") return {};

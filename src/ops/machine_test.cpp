@@ -46,7 +46,8 @@ TEST(Machine, ARowDependsOnNothingButItself) {
         const auto weights = random_weights(random, DType::BF16, n, k);
         for (const size_t threads : {1, 2}) {
           Device tested = device_of(kind, threads);
-          Linear linear = {.weight = tested.weight(DType::BF16, n, k, weights), .bias = {}, .split = Split::none};
+          Linear linear = {
+              .weight = tested.weight(DType::BF16, n, k, weights), .bias = {}, .split = Split::none};
           if (n % 2 == 0) linear.bias = tested.vec(random_floats(random, n));
           ASSERT_TRUE(rows_stand_alone([&](const std::vector<float>& x) { return run(tested, linear, x); }, k,
                                        random))
@@ -86,8 +87,8 @@ double error_of(const Kind& kind, uint32_t k) {
   return largest;
 }
 
-// A segment's 256 products for each piece and the tree over segments, each with a rounding that need not be to
-// nearest: 2^-23. Rounded activations are off by up to 2^-9 each, and must be seen to be.
+// A segment's 256 products for each piece and the tree over segments, each with a rounding that need not be
+// to nearest: 2^-23. Rounded activations are off by up to 2^-9 each, and must be seen to be.
 TEST(Machine, ThreePiecesAreFloatActivationsAndOneIsNot) {
   for (const Kind& kind : kinds()) {
     for (const uint32_t k : {64, 576, 2048}) {
@@ -114,7 +115,8 @@ TEST(Machine, PiecesAddUpToTheActivation) {
       for (size_t i = 0; i < x.size(); ++i) {
         if (std::abs(x[i]) < 0x1p-100F) continue;  // what is left over may be below the smallest number
         double sum = 0;
-        for (size_t piece = 0; piece < 3; ++piece) sum += double{bf16_to_f32(pieces[i / 32 * 96 + 32 * piece + i % 32])};
+        for (size_t piece = 0; piece < 3; ++piece)
+          sum += double{bf16_to_f32(pieces[i / 32 * 96 + 32 * piece + i % 32])};
         ASSERT_EQ(sum, double{x[i]});
       }
     }
@@ -158,7 +160,8 @@ TEST(Machine, OtherLinearsHaveTheBitsOfExact) {
       Device tested = device_of(kind, 2);
       Device reference = Device(make_reference_backend());
       const Linear found = {.weight = tested.weight(type, 20, k, weights), .bias = {}, .split = Split::none};
-      const Linear expected = {.weight = reference.weight(type, 20, k, weights), .bias = {}, .split = Split::none};
+      const Linear expected = {
+          .weight = reference.weight(type, 20, k, weights), .bias = {}, .split = Split::none};
       ASSERT_TRUE(equal_bits(run(reference, expected, x), run(tested, found, x)))
           << kind.machine->name << " " << name_of(type);
     }

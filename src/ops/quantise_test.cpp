@@ -102,7 +102,8 @@ TEST_P(QuantiseOnEveryTier, RowsAreQuantisedGroupByGroupAsTheDefinitionSays) {
         for (size_t g = 0; r == row && g < k / 32; ++g) {
           const size_t at = g * width + r;
           sums.insert(sums.end(), {tile_sums_16[2 * at], tile_sums_16[2 * at + 1]});
-          ASSERT_EQ(tile_sums_32[at], static_cast<float>(tile_sums_16[2 * at] + tile_sums_16[2 * at + 1])) << g;
+          ASSERT_EQ(tile_sums_32[at], static_cast<float>(tile_sums_16[2 * at] + tile_sums_16[2 * at + 1]))
+              << g;
         }
         for (size_t g = 0; r == row && g < k / group; ++g) scales.push_back(tile_scales[g * width + r]);
       }

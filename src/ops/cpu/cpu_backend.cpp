@@ -32,7 +32,8 @@ constexpr size_t kLeastRowBlock = 64;
 // How a linear reads its activations: as they are, as int8 with a scale for each 32 or 256, or, in level
 // `machine`, as bf16 pieces. Projections of one call that read them alike share the conversion.
 enum class Reading : uint8_t { floats, groups_of_32, groups_of_256, pieces };
-constexpr Reading kReadings[] = {Reading::floats, Reading::groups_of_32, Reading::groups_of_256, Reading::pieces};
+constexpr Reading kReadings[] = {Reading::floats, Reading::groups_of_32, Reading::groups_of_256,
+                                 Reading::pieces};
 constexpr size_t group_of(Reading reading) {
   return reading == Reading::groups_of_32 ? 32 : 256;
 }
@@ -69,10 +70,10 @@ class CpuBackend final : public Backend {
     const size_t scale_bytes = round_up(rows * (k / 32) * sizeof(float), 64) + cpu::kReadBeyond;
     const size_t sum_16_bytes = round_up(rows * (k / 16) * sizeof(int16_t), 64) + cpu::kReadBeyond;
     const size_t sum_32_bytes = scale_bytes;
-    const size_t piece_bytes =
-        machine_ == nullptr ? 0
-                            : ceil_div(rows, machine_->tile_rows) * machine_->tile_size(k) * sizeof(uint16_t) +
-                                  cpu::kReadBeyond;
+    const size_t piece_bytes = machine_ == nullptr ? 0
+                                                   : ceil_div(rows, machine_->tile_rows) *
+                                                             machine_->tile_size(k) * sizeof(uint16_t) +
+                                                         cpu::kReadBeyond;
     const size_t activation_bytes =
         round_up(std::max(quant_bytes + scale_bytes + sum_16_bytes + sum_32_bytes, piece_bytes), 64);
     const size_t panel_bytes = std::max(k * kPanelWidth * sizeof(float), cpu::kDecodedBytes);
@@ -287,7 +288,8 @@ class CpuBackend final : public Backend {
 
   Reading reading_of(const Projection& p, ActivationNumerics numerics) const {
     const Weight& w = p.linear->weight;
-    if (machine_ != nullptr && w.type == DType::BF16 && w.k % cpu::kMachineInputs == 0) return Reading::pieces;
+    if (machine_ != nullptr && w.type == DType::BF16 && w.k % cpu::kMachineInputs == 0)
+      return Reading::pieces;
     if (!info_of(w.type).quantised || numerics == ActivationNumerics::f32) return Reading::floats;
     return activation_group(w.type) == 32 ? Reading::groups_of_32 : Reading::groups_of_256;
   }
@@ -341,10 +343,12 @@ class CpuBackend final : public Backend {
   }
   size_t quantised_block(size_t k) const { return rows_in_block(cpu::quants_of_row(k), kernels_.tile_rows); }
   size_t rows_in_block(size_t row_bytes, size_t tile_rows) const {
-    return std::max(round_up(kLeastRowBlock, tile_rows), kernels_.row_block_bytes / row_bytes / tile_rows * tile_rows);
+    return std::max(round_up(kLeastRowBlock, tile_rows),
+                    kernels_.row_block_bytes / row_bytes / tile_rows * tile_rows);
   }
   size_t pieces_block(size_t k) const {
-    return rows_in_block(machine_->tile_size(k) * sizeof(uint16_t) / machine_->tile_rows, machine_->tile_rows);
+    return rows_in_block(machine_->tile_size(k) * sizeof(uint16_t) / machine_->tile_rows,
+                         machine_->tile_rows);
   }
   // For any number of inputs up to k.
   size_t most_segment_floats(size_t k) const {
@@ -361,10 +365,13 @@ class CpuBackend final : public Backend {
 
   // A panel that hangs over the matrix's edge writes its 16 columns here first.
   float* tail(size_t worker) const { return worker_floats(worker) + panel_bytes_ / sizeof(float); }
-  static bool is_whole(const Projection& p, size_t panel) { return (panel + 1) * kPanelWidth <= p.linear->weight.n; }
+  static bool is_whole(const Projection& p, size_t panel) {
+    return (panel + 1) * kPanelWidth <= p.linear->weight.n;
+  }
 
   // Rows of one panel. Returns the panels done.
-  size_t run_panel(ConstMat x, const Projection& p, Reading reading, size_t panel, RowRange rows, size_t worker) {
+  size_t run_panel(ConstMat x, const Projection& p, Reading reading, size_t panel, RowRange rows,
+                   size_t worker) {
     const Weight& w = p.linear->weight;
     const size_t group = group_of(reading);
     const bool whole = is_whole(p, panel);
@@ -395,20 +402,22 @@ class CpuBackend final : public Backend {
   }
 
   // As run_panel, of level `machine`: several panels as long as they are whole.
-  size_t run_pieces(ConstMat x, const Projection& p, size_t panel, size_t most, RowRange rows, size_t worker) {
+  size_t run_pieces(ConstMat x, const Projection& p, size_t panel, size_t most, RowRange rows,
+                    size_t worker) {
     const Weight& w = p.linear->weight;
     const bool whole = is_whole(p, panel);
     size_t n = 1;
     while (n < std::min(most, machine_->most_panels) && is_whole(p, panel + n)) ++n;
-    cpu::MachineTask task = {.n_panels = n,
-                             .panels = {},
-                             .y = {},
-                             .y_stride = whole ? p.y.stride : kPanelWidth,
-                             .k = w.k,
-                             .rows = rows.count,
-                             .pieces = pieces_ + rows.first / machine_->tile_rows * machine_->tile_size(x.cols),
-                             .tile_stride = machine_->tile_size(x.cols),
-                             .segments = tail(worker) + tail_bytes_ / sizeof(float)};
+    cpu::MachineTask task = {
+        .n_panels = n,
+        .panels = {},
+        .y = {},
+        .y_stride = whole ? p.y.stride : kPanelWidth,
+        .k = w.k,
+        .rows = rows.count,
+        .pieces = pieces_ + rows.first / machine_->tile_rows * machine_->tile_size(x.cols),
+        .tile_stride = machine_->tile_size(x.cols),
+        .segments = tail(worker) + tail_bytes_ / sizeof(float)};
     for (size_t i = 0; i < task.n_panels; ++i) {
       task.panels[i] = w.data + (panel + i) * cpu::panel_bytes(w.type, w.k);
       task.y[i] = whole ? p.y.row(rows.first) + (panel + i) * kPanelWidth : tail(worker);

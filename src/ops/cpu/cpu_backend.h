@@ -12,7 +12,8 @@ struct MachineKernels;
 }
 
 /// threads >= 1. `tier` must be available (cpu::choose_tier).
-std::unique_ptr<Backend> make_cpu_backend(cpu::Tier tier, size_t threads, Numerics numerics = Numerics::exact);
+std::unique_ptr<Backend> make_cpu_backend(cpu::Tier tier, size_t threads,
+                                          Numerics numerics = Numerics::exact);
 /// For tests of kernels. `machine`: null for level `exact`.
 std::unique_ptr<Backend> make_cpu_backend(const cpu::KernelTable& kernels, const cpu::MachineKernels* machine,
                                           size_t threads);

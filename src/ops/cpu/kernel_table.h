@@ -21,8 +21,8 @@ inline constexpr size_t kTiers = 4;
 /// Outputs that a weight panel holds (see panel.h for the layouts).
 inline constexpr size_t kPanelWidth = 16;
 
-/// int8 activations stand in tiles of KernelTable::tile_rows rows; the last may have fewer, its width. Everything
-/// that a kernel reads one after another is one stream:
+/// int8 activations stand in tiles of KernelTable::tile_rows rows; the last may have fewer, its width.
+/// Everything that a kernel reads one after another is one stream:
 ///   quants   [ceil(k / 64)][width][64]
 ///   scales   [k / group][width]
 ///   sums_16  [k / 32][width][2]   of 16 neighbouring quants
@@ -41,8 +41,8 @@ constexpr size_t quants_of_row(size_t k) {
 }
 /// The tile that begins with row `row`, a multiple of tile_rows.
 constexpr QuantisedTiles tiles_from(const QuantisedTiles& tiles, size_t row, size_t k, size_t group) {
-  return {tiles.quants + row * quants_of_row(k), tiles.scales + row * (k / group), tiles.sums_16 + row * (k / 16),
-          tiles.sums_32 + row * (k / 32)};
+  return {tiles.quants + row * quants_of_row(k), tiles.scales + row * (k / group),
+          tiles.sums_16 + row * (k / 16), tiles.sums_32 + row * (k / 32)};
 }
 
 /// One panel of a linear, for all rows: y[r][0 .. 16) = x[r] . w. y has room for 16 columns.
@@ -103,13 +103,15 @@ struct ReduceTask {
 
 struct KernelTable {
   Tier tier;
-  /// Rows of activations that linears take at once: as many as this many bytes hold, a part of a core's second-level
-  /// cache; more where a panel takes longer to decode.
+  /// Rows of activations that linears take at once: as many as this many bytes hold, a part of a core's
+  /// second-level cache; more where a panel takes longer to decode.
   size_t row_block_bytes;
   size_t tile_rows;  // of activations
   bool keeps_segments;
-  /// Row `row` of a tile of `width`, group by group as quantise_group(). k is a multiple of group, group one of 32.
-  void (*quantise_row)(const float* x, size_t k, size_t group, const QuantisedTiles& tile, size_t width, size_t row);
+  /// Row `row` of a tile of `width`, group by group as quantise_group(). k is a multiple of group, group one
+  /// of 32.
+  void (*quantise_row)(const float* x, size_t k, size_t group, const QuantisedTiles& tile, size_t width,
+                       size_t row);
   void (*linear_quantised)(const LinearTask&);
   void (*linear_float)(const LinearTask&);
   /// A quantised panel as floats [k][16].

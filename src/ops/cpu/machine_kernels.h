@@ -1,6 +1,6 @@
-// Level `machine` (docs/numerics.md): linears with BF16 weights by the processor's bf16 products, where it has
-// them. The order of an output's additions is fixed, so its bits depend on nothing but its row, but they are
-// those of this kind of machine.
+// Level `machine` (docs/numerics.md): linears with BF16 weights by the processor's bf16 products, where it
+// has them. The order of an output's additions is fixed, so its bits depend on nothing but its row, but they
+// are those of this kind of machine.
 //
 // This header is included by translation units of single instruction sets: plain data only.
 #pragma once

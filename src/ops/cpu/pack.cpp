@@ -280,8 +280,9 @@ void put_tile(const uint32_t (&tile)[kPanelWidth][kFloatPackTile], size_t count,
   }
 }
 
-// Units are inputs of F32 and F16, pairs of inputs of BF16. Through a tile that stays in the first-level cache:
-// rows may lie a multiple of 4096 bytes apart, and then sixteen of their lines would push each other out.
+// Units are inputs of F32 and F16, pairs of inputs of BF16. Through a tile that stays in the first-level
+// cache: rows may lie a multiple of 4096 bytes apart, and then sixteen of their lines would push each other
+// out.
 template <typename Unit>
 void pack_floats(size_t row_bytes, size_t n, const std::byte* rows, std::byte* panel) {
   Unit tile[kPanelWidth][kFloatPackTile] = {};

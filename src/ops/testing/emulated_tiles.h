@@ -1,4 +1,5 @@
-// kernels/tiles.h in plain loops: the tiles of AMX on machines that lack them, for tests of the kernels above.
+// kernels/tiles.h in plain loops: the tiles of AMX on machines that lack them, for tests of the kernels
+// above.
 #pragma once
 
 namespace headrace::cpu::HEADRACE_TIER {
@@ -39,7 +40,8 @@ template <int T>
 static inline void load_tile(const void* p, size_t stride) {
   zero_tile<T>();
   for (size_t r = 0; r < registers.shapes.rows[T]; ++r) {
-    __builtin_memcpy(registers.bytes[T][r], static_cast<const uint8_t*>(p) + r * stride, registers.shapes.row_bytes[T]);
+    __builtin_memcpy(registers.bytes[T][r], static_cast<const uint8_t*>(p) + r * stride,
+                     registers.shapes.row_bytes[T]);
   }
 }
 template <int T, typename Number>
@@ -51,14 +53,15 @@ static inline void store_tile(Number (&out)[16][16]) {
 template <int Sum, int A, int B, typename Weight>
 static inline void dot_tiles() {
   const TileShapes& shapes = registers.shapes;
-  expect(registers.configured && shapes.row_bytes[A] == 4 * shapes.rows[B] && shapes.rows[Sum] == shapes.rows[A] &&
-         shapes.row_bytes[Sum] == shapes.row_bytes[B]);
+  expect(registers.configured && shapes.row_bytes[A] == 4 * shapes.rows[B] &&
+         shapes.rows[Sum] == shapes.rows[A] && shapes.row_bytes[Sum] == shapes.row_bytes[B]);
   for (size_t m = 0; m < shapes.rows[A]; ++m) {
     for (size_t n = 0; n < shapes.row_bytes[B] / 4U; ++n) {
       int32_t sum;
       __builtin_memcpy(&sum, &registers.bytes[Sum][m][4 * n], 4);
       for (size_t k = 0; k < shapes.row_bytes[A]; ++k) {
-        sum += static_cast<int8_t>(registers.bytes[A][m][k]) * static_cast<Weight>(registers.bytes[B][k / 4][4 * n + k % 4]);
+        sum += static_cast<int8_t>(registers.bytes[A][m][k]) *
+               static_cast<Weight>(registers.bytes[B][k / 4][4 * n + k % 4]);
       }
       __builtin_memcpy(&registers.bytes[Sum][m][4 * n], &sum, 4);
     }
@@ -85,14 +88,15 @@ static inline float bf16_at(const uint8_t* p) {
 template <int Sum, int A, int B>
 static inline void dot_bf16_tiles() {
   const TileShapes& shapes = registers.shapes;
-  expect(registers.configured && shapes.row_bytes[A] == 4 * shapes.rows[B] && shapes.rows[Sum] == shapes.rows[A] &&
-         shapes.row_bytes[Sum] == shapes.row_bytes[B]);
+  expect(registers.configured && shapes.row_bytes[A] == 4 * shapes.rows[B] &&
+         shapes.rows[Sum] == shapes.rows[A] && shapes.row_bytes[Sum] == shapes.row_bytes[B]);
   for (size_t m = 0; m < shapes.rows[A]; ++m) {
     for (size_t n = 0; n < shapes.row_bytes[B] / 4U; ++n) {
       float sum;
       __builtin_memcpy(&sum, &registers.bytes[Sum][m][4 * n], 4);
       for (size_t k = 0; k < shapes.row_bytes[A] / 2U; ++k) {
-        sum += bf16_at(&registers.bytes[A][m][2 * k]) * bf16_at(&registers.bytes[B][k / 2][4 * n + k % 2 * 2]);
+        sum +=
+            bf16_at(&registers.bytes[A][m][2 * k]) * bf16_at(&registers.bytes[B][k / 2][4 * n + k % 2 * 2]);
       }
       __builtin_memcpy(&registers.bytes[Sum][m][4 * n], &sum, 4);
     }

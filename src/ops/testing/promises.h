@@ -50,8 +50,8 @@ std::vector<size_t> awkward_batches();
 /// ones, garbage, and rows of NaN and infinity; each row must have the bits that it has alone.
 ::testing::AssertionResult rows_stand_alone(const RowOp& op, size_t in, Random& random);
 
-/// One test per kernel tier; on a machine that lacks the tier it says so and is skipped. Where only AMX's tiles
-/// are lacking, they are emulated.
+/// One test per kernel tier; on a machine that lacks the tier it says so and is skipped. Where only AMX's
+/// tiles are lacking, they are emulated.
 class EveryTier : public ::testing::TestWithParam<cpu::Tier> {
  protected:
   void SetUp() override;

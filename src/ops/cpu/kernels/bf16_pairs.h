@@ -1,9 +1,9 @@
 // Linear with BF16 weights and activations rounded to bf16, by AVX512-BF16: level `machine`.
 //
-// Contract: segments of 256 and R0's tree; within a segment pairs of products are added as vdpbf16ps adds them, in
-// order of k. Activations are rounded half to even. Layout: panel.h. Bound: one row reads each weight once
-// (memory); many rows are bound by vdpbf16ps, 32 products each. Rows times panels times segments are enough
-// independent chains to hide its latency.
+// Contract: segments of 256 and R0's tree; within a segment pairs of products are added as vdpbf16ps adds
+// them, in order of k. Activations are rounded half to even. Layout: panel.h. Bound: one row reads each
+// weight once (memory); many rows are bound by vdpbf16ps, 32 products each. Rows times panels times segments
+// are enough independent chains to hide its latency.
 #pragma once
 
 namespace headrace::cpu::HEADRACE_TIER {
@@ -44,7 +44,8 @@ static void split_pairs(const float* x, size_t x_stride, size_t rows, size_t k, 
       const __m512i cd_low = _mm512_unpacklo_epi32(c, d);
       const __m512i cd_high = _mm512_unpackhi_epi32(c, d);
       const __m512i turned[4] = {_mm512_unpacklo_epi64(ab_low, cd_low), _mm512_unpackhi_epi64(ab_low, cd_low),
-                                 _mm512_unpacklo_epi64(ab_high, cd_high), _mm512_unpackhi_epi64(ab_high, cd_high)};
+                                 _mm512_unpacklo_epi64(ab_high, cd_high),
+                                 _mm512_unpackhi_epi64(ab_high, cd_high)};
       for (size_t j = 0; j < 4; ++j) {
         const auto put = [&](size_t lane, __m128i pairs) {
           _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 2 * ((4 * lane + j) * rows + r)), pairs);

@@ -1,11 +1,11 @@
 // Linear with BF16 weights on AMX tiles: level `machine`. An activation is the sum of three bf16 numbers, so
 // results are those of float activations but for the order and rounding of additions.
 //
-// Contract: segments of 256 and R0's tree; within a segment the tile adds products of 32 inputs at a time, for each
-// first those of the activations' first pieces, then of the second and the third. Rows of a tile do not see
-// each other. Layout: panel.h; a tile of weights is 32 inputs of 16 outputs as they stand in the panel.
-// Bound: few rows by memory, many by tiles (three products for one). A segment of the panels stays in the
-// first-level cache while all rows go by.
+// Contract: segments of 256 and R0's tree; within a segment the tile adds products of 32 inputs at a time,
+// for each first those of the activations' first pieces, then of the second and the third. Rows of a tile do
+// not see each other. Layout: panel.h; a tile of weights is 32 inputs of 16 outputs as they stand in the
+// panel. Bound: few rows by memory, many by tiles (three products for one). A segment of the panels stays in
+// the first-level cache while all rows go by.
 #pragma once
 
 namespace headrace::cpu::HEADRACE_TIER {

@@ -57,8 +57,7 @@ static void float_segments(const LinearTask& t, size_t row, size_t begin, TreeSu
       V16 w[Format::inputs];
       Format::get(p + k * 16 * Format::bytes, w);
       for (size_t j = 0; j < Format::inputs; ++j) {
-        for (int r = 0; r < R; ++r)
-          acc[s][r] = fma(w[j], input(r, k + j), acc[s][r]);
+        for (int r = 0; r < R; ++r) acc[s][r] = fma(w[j], input(r, k + j), acc[s][r]);
       }
     }
   }
@@ -79,7 +78,8 @@ static void float_rows(const LinearTask& t, size_t row) {
       V16 w[Format::inputs];
       Format::get(t.panel + k / Format::inputs * Format::inputs * 16 * Format::bytes, w);
       for (int r = 0; r < R; ++r) {
-        acc[r] = fma(w[k % Format::inputs], set1(t.x[(row + static_cast<size_t>(r)) * t.x_stride + k]), acc[r]);
+        acc[r] =
+            fma(w[k % Format::inputs], set1(t.x[(row + static_cast<size_t>(r)) * t.x_stride + k]), acc[r]);
       }
     }
     sums.add(acc);

@@ -82,7 +82,9 @@ struct QuantRows {
   const int8_t* group(size_t g) const { return quants + g / 2 * width * 64 + g % 2 * 32; }
   float scale(int r, size_t i) const { return scales[i * width + static_cast<size_t>(r)]; }
   float sum_32(int r, size_t g) const { return sums_32[g * width + static_cast<size_t>(r)]; }
-  const int16_t* pair_of_sums(int r, size_t g) const { return sums_16 + 2 * (g * width + static_cast<size_t>(r)); }
+  const int16_t* pair_of_sums(int r, size_t g) const {
+    return sums_16 + 2 * (g * width + static_cast<size_t>(r));
+  }
 };
 
 // Few rows wait for memory, and the hardware's prefetchers alone reach two thirds of what a core can read:
@@ -95,8 +97,9 @@ static inline void ask_ahead(const std::byte* p, size_t bytes) {
   for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + kAheadBytes + i);
 }
 
-// dots[r] = the products of quads [first, first + count) of a group with row r's activations, from `a` on. Rows are the
-// inner loop, so that neighbouring instructions do not wait for each other; one or two rows take two chains.
+// dots[r] = the products of quads [first, first + count) of a group with row r's activations, from `a` on.
+// Rows are the inner loop, so that neighbouring instructions do not wait for each other; one or two rows take
+// two chains.
 template <typename Format, int R>
 static inline void dot_quads(const std::byte* p, const int8_t* a, int first, int count, I16 (&dots)[R]) {
   I16 odd[R];

@@ -1,17 +1,17 @@
 // Linear with quantised weights and int8 activations on AMX tiles, one panel of 16 outputs at a time.
 //
-// Contract: that of linear_quantised.h, bit for bit; few rows go there. A tile register holds 16 rows of activations
-// (A), a quad a row of 16 outputs (B), or 16 x 16 int32 sums (C).
+// Contract: that of linear_quantised.h, bit for bit; few rows go there. A tile register holds 16 rows of
+// activations (A), a quad a row of 16 outputs (B), or 16 x 16 int32 sums (C).
 //   groups of 32   A 16 x 32, B 8 x 64 bytes. Each group's sums leave the tile and become float.
 //   super-blocks   A 16 x 64, B 16 x 64. A weight times its group's integer scale is split into two bytes,
 //                  high and low, so that the sums of all 256 inputs stay in two tiles until the end:
 //                  sum = high << shift + low, exactly.
-// A segment of the panel (256 inputs) is decoded to bytes that stay in the first-level cache while all rows go by;
-// loads of tiles from the second level would wait for each line. Segment sums are kept and combined at the end.
-// Sums are stored two steps before they are read, and never to an address that equals one just read in its low 12
-// bits: such reads wait for the store.
-// Bound: groups of 32 by turning sums into floats (three vector instructions a row, on two units: 24 cycles beside
-// 16 of a tile that is half full, whose store takes 16 more), super-blocks by tiles (twice the products).
+// A segment of the panel (256 inputs) is decoded to bytes that stay in the first-level cache while all rows
+// go by; loads of tiles from the second level would wait for each line. Segment sums are kept and combined at
+// the end. Sums are stored two steps before they are read, and never to an address that equals one just read
+// in its low 12 bits: such reads wait for the store. Bound: groups of 32 by turning sums into floats (three
+// vector instructions a row, on two units: 24 cycles beside 16 of a tile that is half full, whose store takes
+// 16 more), super-blocks by tiles (twice the products).
 #pragma once
 
 namespace headrace::cpu::HEADRACE_TIER {
@@ -38,8 +38,8 @@ static inline void store_quad(int8_t* p, __m512i quad) {
   _mm512_store_si512(p, quad);
 }
 
-// Calls body for constants 0 to N - 1. Arrays that only constants index become registers; those of a loop that the
-// compiler unrolls itself may not.
+// Calls body for constants 0 to N - 1. Arrays that only constants index become registers; those of a loop
+// that the compiler unrolls itself may not.
 template <size_t I>
 struct Index {
   static constexpr size_t value = I;
@@ -70,7 +70,8 @@ struct RowTile {
   }
 };
 
-// Loads of a tile register from the second-level cache wait for line after line, so lines are asked for early.
+// Loads of a tile register from the second-level cache wait for line after line, so lines are asked for
+// early.
 static inline void ask_for_lines(const void* p, size_t lines) {
   const char* bytes = static_cast<const char*>(p);
   for (size_t i = 0; i < lines; ++i) __builtin_prefetch(bytes + 64 * i);
@@ -294,10 +295,10 @@ struct ScaledSigned {
         const __m512i a = _mm512_sub_epi16(_mm512_maddubs_epi16(w, even), offset);
         const __m512i b = _mm512_sub_epi16(_mm512_maddubs_epi16(w, odd), offset);
         const __m512i six = _mm512_set1_epi16(63);
-        const __m512i high = _mm512_mask_blend_epi8(0xAAAAAAAAAAAAAAAA, _mm512_srai_epi16(a, 6),
-                                                    _mm512_slli_epi16(b, 2));
-        const __m512i low = _mm512_or_si512(_mm512_and_si512(a, six),
-                                            _mm512_slli_epi16(_mm512_and_si512(b, six), 8));
+        const __m512i high =
+            _mm512_mask_blend_epi8(0xAAAAAAAAAAAAAAAA, _mm512_srai_epi16(a, 6), _mm512_slli_epi16(b, 2));
+        const __m512i low =
+            _mm512_or_si512(_mm512_and_si512(a, six), _mm512_slli_epi16(_mm512_and_si512(b, six), 8));
         store_quad(out, high);
         store_quad(out + kHalfBlockTile, low);
       }
@@ -306,14 +307,17 @@ struct ScaledSigned {
   struct Constants {
     V16 d;
     explicit Constants(const std::byte* p) : d(halves(p + d_at)) {}
-    V16 add_minimums(V16 acc, V16 /*scale*/, const int16_t* /*sums_16*/, size_t /*step*/) const { return acc; }
+    V16 add_minimums(V16 acc, V16 /*scale*/, const int16_t* /*sums_16*/, size_t /*step*/) const {
+      return acc;
+    }
   };
 };
 
 // Four rows of super-block sums become floats.
 template <typename Scaled>
-[[gnu::always_inline]] static inline void blocks_to_floats(const std::byte* p, const RowTile& rows, size_t row,
-                                                           const int32_t (&sums)[2][16][16], float* keep) {
+[[gnu::always_inline]] static inline void blocks_to_floats(const std::byte* p, const RowTile& rows,
+                                                           size_t row, const int32_t (&sums)[2][16][16],
+                                                           float* keep) {
   const typename Scaled::Constants constants(p);
   for_each_index<0, 4>([&](auto r) {
     const size_t at = row + r.value;
@@ -344,7 +348,8 @@ static void block_tiles(const LinearTask& t, size_t tiles) {
     }
     const RowTile rows = RowTile::at<256>(t, in.tile, in.segment);
     const Position then = in.next(tiles);
-    const int8_t* ahead = then.segment < blocks ? RowTile::at<256>(t, then.tile, then.segment).quants : rows.quants;
+    const int8_t* ahead =
+        then.segment < blocks ? RowTile::at<256>(t, then.tile, then.segment).quants : rows.quants;
     float* keep = segment_rows(t, tiles, out.segment, out.tile);
     zero_tile<0>();
     zero_tile<1>();
