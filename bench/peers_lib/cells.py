@@ -1,5 +1,5 @@
 """What is measured: the cells of the table, and the models."""
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .programs import Failure, run
 
@@ -17,6 +17,7 @@ class Cell:
     bound: str    # what bounds it: "stream", "ints", or "" where it is neither alone
     flags: tuple
     batched: bool = False
+    numerics: str = ""  # level of our side where it is not the default
 
     @property
     def field(self):
@@ -33,6 +34,13 @@ class Cell:
         if unified and "-pps" in self.flags:
             return padded(prompt + sequences * answer)
         return sequences * padded(prompt + answer)
+
+
+def levels(cell, ceilings):
+    """Prompts with BF16 weights are compared in level `machine`, too."""
+    if cell.kind == "pp" and "BF16" in ceilings.get("model_type", ""):
+        return [replace(cell, name=f"{cell.name} machine", numerics="machine"), cell]
+    return [cell]
 
 
 def padded(tokens):

@@ -75,7 +75,8 @@ class Ours:
         """(tokens per second, all fields)."""
         batched = ["--batched"] if cell.batched else []
         repetitions = [] if cell.batched else ["-r", 1]
-        command = [self.program, "bench", *batched, "-m", model, *cell.flags, *repetitions, "-t", self.threads,
+        numerics = ["--numerics", cell.numerics] if cell.numerics else []
+        command = [self.program, "bench", *batched, "-m", model, *cell.flags, *repetitions, *numerics, "-t", self.threads,
                    "-o", "jsonl"]
         fields = json_lines(command, self.environment)[-1]
         return value(fields, cell.field, command), fields

@@ -56,6 +56,23 @@ TEST(Verify, TheDigestIsOfTheAnswersAndNotOfTheTiers) {
   EXPECT_NE(verify(llama_file(), {"--trials", "3", "-ctk", "bf16"}, 1)["digest"], digest);
 }
 
+// Level machine promises one tier its bits; where a tier has no bf16 products they are those of exact.
+TEST(Verify, LevelMachineHoldsOnATierAndIsNotComparedBetweenTiers) {
+  const std::string model = (test_folder() / "bf16.gguf").string();
+  ASSERT_TRUE(static_cast<bool>(tiny_llama({.type = DType::BF16}).write(model)));
+  const Json doctor = Json::parse(headrace({"doctor", "--json"}).out);
+  const Json json = verify(model, {"--trials", "40", "--numerics", "machine"}, 0);
+  EXPECT_EQ(json["different"], 0);
+  EXPECT_EQ(json["histograms"]["kernels"], Json({{doctor["tier"].get<std::string>(), 40}}));
+  const Json portable = verify(model, {"--trials", "3", "--numerics", "machine", "--tiers", "portable"}, 1);
+  const Json exact = verify(model, {"--trials", "3", "--tiers", "portable"}, 1);
+  EXPECT_EQ(portable["digest"], exact["digest"]);
+  if (doctor["tiers"]["avx2"] != "available") return;
+  const Outcome two = headrace({"verify", "-m", model, "--numerics", "machine", "--tiers", "portable,avx2"});
+  EXPECT_EQ(two.exit_code, 2);
+  EXPECT_TRUE(contains(two.err, "level machine promises the same bits of one tier")) << two.err;
+}
+
 TEST(Verify, TooFewTrialsFailAndSayWhatIsMissing) {
   const Outcome outcome = headrace({"verify", "-m", llama_file(), "--trials", "2"});
   EXPECT_EQ(outcome.exit_code, 1);

@@ -74,6 +74,14 @@ class PeersTest(unittest.TestCase):
         self.assertEqual([run["program"] for run in self.events("run")],
                          ["headrace", "llama.cpp", "llama.cpp", "headrace"])
 
+    def test_prompts_with_bf16_weights_are_compared_in_level_machine_with_exact_beside(self):
+        self.peers("--rounds", "1", "--cells", SPEED_CELLS, STUB_MODEL_TYPE="llama 1B BF16")
+        self.assertEqual([row.split(" | ")[0] for row in self.table().splitlines() if "30.0" in row],
+                         ["| pp512 machine", "| pp512", "| tg128"])
+        lines = [line for line in (self.folder / "log").read_text(encoding="utf-8").splitlines()
+                 if line.startswith("headrace") and "-p 512" in line]
+        self.assertEqual([("--numerics machine" in line) for line in lines], [True, True, False, False])
+
     def test_rounds_in_which_the_stream_moved_are_discarded_and_counted(self):
         stream = self.folder / "stream"
         stream.write_text("10 10 10 10.6 10 10.4 10", encoding="utf-8")

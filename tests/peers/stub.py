@@ -3,7 +3,8 @@
 
 STUB_FAILS: programs and flags that make one crash ("llama-bench -fa off;headrace"). STUB_STREAM: a file with one
 figure a line; each call of bench_read_stream takes the first. STUB_LOG: a file that gets every command line.
-STUB_LOSES: a file that llama-batched-bench makes; when it does, it prints nothing else.
+STUB_LOSES: a file that llama-batched-bench makes; when it does, it prints nothing else. STUB_MODEL_TYPE: instead of
+"llama 1B Q8_0".
 """
 import json
 import os
@@ -44,4 +45,4 @@ else:
         print(json.dumps({"speed_tg": speed, "t": 100 / speed}))
     else:
         print(json.dumps({"avg_ts": speed, "int8_gop_s": 1000, "f32_gflop_s": 200, "model_n_params": 10**9,
-                          "model_type": "llama 1B Q8_0", "weight_bytes_per_token": 2 * 10**8}))
+                          "model_type": os.environ.get("STUB_MODEL_TYPE", "llama 1B Q8_0"), "weight_bytes_per_token": 2 * 10**8}))
