@@ -45,8 +45,7 @@ void add_numerics(CLI::App& app, EngineFlags& flags) {
            flags.numerics = text == "machine" ? Numerics::machine : Numerics::exact;
          },
          "The same bits on every machine (exact), or on this kind of machine (machine: faster with BF16 "
-         "weights) "
-         "[exact]")
+         "weights) [exact]")
       ->check([](const std::string& text) -> std::string {
         if (text == "exact" || text == "machine") return {};
         if (text == "fast") return "level 'fast' is not built yet, only exact and machine are";

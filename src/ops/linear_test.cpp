@@ -108,10 +108,11 @@ TEST_P(LinearOnEveryTier, ARowDependsOnNothingButItself) {
   }
 }
 
-// int8 rows go in blocks that fit a cache: 256 rows of so many inputs are three. The last panel is not full.
+// int8 rows go in blocks that fit a cache: so many rows are several on every tier. The last panel is not
+// full.
 TEST_P(LinearOnEveryTier, RowsOfLaterBlocksHaveTheBitsOfRowsAlone) {
   constexpr uint32_t kInputs = 2048;
-  constexpr size_t kRows = 256;
+  constexpr size_t kRows = 320;
   Random random(5);
   for (const DType type : {DType::Q4_0, DType::Q4_1, DType::Q8_0, DType::Q4_K, DType::Q6_K}) {
     const Case c = make_case(random, type, 17, kInputs, ActivationNumerics::int8);
@@ -119,7 +120,7 @@ TEST_P(LinearOnEveryTier, RowsOfLaterBlocksHaveTheBitsOfRowsAlone) {
     const Linear linear = upload(tested, c);
     const std::vector<float> x = random_floats(random, kRows * kInputs);
     const std::vector<float> together = run(tested, c, linear, x);
-    for (const size_t row : {0, 23, 24, 119, 120, 239, 240, 255}) {
+    for (const size_t row : {0, 23, 24, 119, 120, 239, 240, 255, 256, 319}) {
       const auto at = [](const std::vector<float>& values, size_t r, size_t width) {
         const auto begin = values.begin() + static_cast<ptrdiff_t>(r * width);
         return std::vector<float>(begin, begin + static_cast<ptrdiff_t>(width));

@@ -13,19 +13,6 @@
 
 #include "ops/cpu/kernels/bf16_tiles.h"
 
-namespace headrace::cpu::HEADRACE_TIER {
-static constexpr MachineKernels kKernels = {
-    .name = "amx-bf16",
-    .pieces = kPieces,
-    .most_panels = kPiecePanels,
-    .tile_rows = kPieceRows,
-    .keeps_segments = true,
-    .tile_size = piece_tile_size,
-    .split_tile = split_pieces,
-    .linear = linear_pieces,
-};
-}  // namespace headrace::cpu::HEADRACE_TIER
-
 const headrace::cpu::MachineKernels& headrace::cpu::emulated_amx_bf16_kernels() {
   return emulated_amx_bf16::kKernels;
 }

@@ -2,15 +2,9 @@
 // above.
 #pragma once
 
-namespace headrace::cpu::HEADRACE_TIER {
+#include "ops/cpu/kernels/tile_shapes.h"
 
-struct alignas(64) TileShapes {
-  uint8_t palette = 1;
-  uint8_t start_row = 0;
-  uint8_t reserved[14] = {};
-  uint16_t row_bytes[16] = {};
-  uint8_t rows[16] = {};
-};
+namespace headrace::cpu::HEADRACE_TIER {
 
 struct EmulatedTiles {
   TileShapes shapes;

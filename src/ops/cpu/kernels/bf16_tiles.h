@@ -77,9 +77,7 @@ static void piece_panels(const MachineTask& t) {
       if constexpr (Panels > 3) zero_tile<3>();
       for (size_t i = begin; i < end; i += 32) {
         const uint16_t* step = pieces + i * (kPieces * width);
-        // Loads of a tile register from the second-level cache wait for line after line.
-        for (size_t line = 0; line < kPieces * kPieceRows; ++line)
-          __builtin_prefetch(reinterpret_cast<const char*>(step) + kPieces * 1024 + 64 * line);
+        ask_for_lines(step + kPieces * kPieceRows * 32, kPieces * kPieceRows);
         load_tile<4>(step, 64);
         load_tile<5>(step + width * 32, 64);
         load_tile<6>(step + 2 * width * 32, 64);
@@ -124,5 +122,16 @@ static void linear_pieces(const MachineTask& t) {
   }
   release_tiles();
 }
+
+static constexpr MachineKernels kKernels = {
+    .name = "amx-bf16",
+    .pieces = kPieces,
+    .most_panels = kPiecePanels,
+    .tile_rows = kPieceRows,
+    .keeps_segments = true,
+    .tile_size = piece_tile_size,
+    .split_tile = split_pieces,
+    .linear = linear_pieces,
+};
 
 }  // namespace headrace::cpu::HEADRACE_TIER

@@ -8,10 +8,10 @@
 //                  sum = high << shift + low, exactly.
 // A segment of the panel (256 inputs) is decoded to bytes that stay in the first-level cache while all rows
 // go by; loads of tiles from the second level would wait for each line. Segment sums are kept and combined at
-// the end. Sums are stored two steps before they are read, and never to an address that equals one just read
-// in its low 12 bits: such reads wait for the store. Bound: groups of 32 by turning sums into floats (three
-// vector instructions a row, on two units: 24 cycles beside 16 of a tile that is half full, whose store takes
-// 16 more), super-blocks by tiles (twice the products).
+// the end. Sums are stored a step or two before they are read, in a ring of 4 KiB whose parts differ in their
+// low 12 bits: a read that has those in common with a store waits for it. Bound: groups of 32 by turning sums
+// into floats (three vector instructions a row, on two units: 24 cycles beside 16 of a tile that is half
+// full, whose store takes 16 more), super-blocks by tiles (twice the products).
 #pragma once
 
 namespace headrace::cpu::HEADRACE_TIER {
@@ -69,13 +69,6 @@ struct RowTile {
             x.sums_32 + segment * 8 * width, x.sums_16 + segment * 16 * width, width};
   }
 };
-
-// Loads of a tile register from the second-level cache wait for line after line, so lines are asked for
-// early.
-static inline void ask_for_lines(const void* p, size_t lines) {
-  const char* bytes = static_cast<const char*>(p);
-  for (size_t i = 0; i < lines; ++i) __builtin_prefetch(bytes + 64 * i);
-}
 
 // A position in all work on a panel: segment after segment, in each all tiles of rows.
 struct Position {

@@ -2,16 +2,9 @@
 // g++ 12 do not tell it which memory a configuration or a tile is read from, so it drops the stores before.
 #pragma once
 
-namespace headrace::cpu::HEADRACE_TIER {
+#include "ops/cpu/kernels/tile_shapes.h"
 
-/// As ldtilecfg reads it.
-struct alignas(64) TileShapes {
-  uint8_t palette = 1;
-  uint8_t start_row = 0;
-  uint8_t reserved[14] = {};
-  uint16_t row_bytes[16] = {};
-  uint8_t rows[16] = {};
-};
+namespace headrace::cpu::HEADRACE_TIER {
 
 static inline void configure_tiles(const TileShapes& shapes) {
   __asm__ volatile("ldtilecfg %0" : : "m"(shapes));
