@@ -33,7 +33,7 @@ class CellResult:
 
 
 class Bench:
-    def __init__(self, ours, builds, stream_program, threads, record, options):
+    def __init__(self, ours, builds, stream_program, threads, record, options, turn):
         self.ours = ours
         self.builds = builds
         self.stream_program = stream_program
@@ -41,6 +41,7 @@ class Bench:
         self.record = record    # called with each measurement as a dictionary
         self.n_rounds = options.rounds
         self.drift = options.drift
+        self.turn = turn        # to hold while something is measured
         self.picked = {}        # {(model, kind): Peer}
 
     def pick_peer(self, model, cell):
@@ -55,7 +56,8 @@ class Bench:
             for variant in cell.variants:
                 peer = Peer(folder, compiler, variant, self.threads)
                 try:
-                    speeds[peer], fields = peer.measure(model, trial)
+                    with self.turn:
+                        speeds[peer], fields = peer.measure(model, trial)
                 except Failure as failure:
                     failures.append(f"{peer}: {failure}")
                     continue
@@ -96,18 +98,22 @@ class Bench:
                     {who: sum(times) / len(times) for who, times in seconds.items()})
         self.record(event="round", model=model, cell=cell.name, round=number, ours=one.ours, peer=one.peer,
                     ratio=one.ratio, stream_before=before, stream_after=after, moved=moved,
-                    others=one.others, kept=moved <= self.drift)
+                    others=one.others, seconds=one.seconds, kept=moved <= self.drift)
         return one, moved
 
     def measure_cell(self, model, cell, result):
         """Fills `result` round by round, so that what is measured is there whatever ends it."""
+        if len(result.rounds) >= self.n_rounds:
+            say(f"  {cell.name}: has its {len(result.rounds)} rounds")
+            return
         try:
             peer = self.pick_peer(model, cell)
             result.peer = str(peer)
             for attempt in range(ATTEMPTS_PER_ROUND * self.n_rounds):
-                if len(result.rounds) == self.n_rounds:
+                if len(result.rounds) >= self.n_rounds:
                     break
-                one, moved = self.one_round(model, cell, peer, attempt + 1)
+                with self.turn:
+                    one, moved = self.one_round(model, cell, peer, attempt + 1)
                 kept = moved <= self.drift
                 if kept:
                     result.rounds.append(one)

@@ -90,6 +90,29 @@ class PeersTest(unittest.TestCase):
         self.assertIn("| 2 (1) |", self.table())
         self.assertEqual([r["kept"] for r in self.events("round")], [True, False, True])
 
+    def test_rounds_of_an_earlier_run_count(self):
+        stream = self.folder / "stream"
+        stream.write_text("10 10 10 10.6 " + "10 " * 20, encoding="utf-8")
+        self.peers("--rounds", "2", "--cells", "tg128", STUB_STREAM=str(stream))
+        self.assertIn("| 2 (1) |", self.table())
+        before = len(self.events("run"))
+        done = self.peers("--rounds", "3", "--cells", "tg128")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("| 3 (1) |", self.table())
+        self.assertEqual(len(self.events("run")), before + 4)
+        self.peers("--rounds", "3", "--cells", "tg128")
+        self.assertEqual(len(self.events("run")), before + 4)
+        self.assertIn("| given -fa on |", self.table())
+
+    def test_rounds_of_another_machine_are_refused(self):
+        self.peers("--rounds", "1", "--cells", "tg128")
+        raw = self.folder / "out" / "raw.jsonl"
+        raw.write_text(raw.read_text(encoding="utf-8").replace('"processor": "', '"processor": "other '), encoding="utf-8")
+        done = self.peers("--rounds", "2", "--cells", "tg128")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("was measured on other", done.stderr)
+        self.assertIn("give another --out", done.stderr)
+
     def test_a_machine_that_is_never_steady_ends_the_cell(self):
         stream = self.folder / "stream"
         stream.write_text("10 20 " * 50, encoding="utf-8")

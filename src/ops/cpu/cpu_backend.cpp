@@ -23,6 +23,10 @@ using cpu::kPanelWidth;
 // Pointwise work below this many floats is done by the caller: waking a thread costs more.
 constexpr size_t kFloatsPerThread = 8192;
 constexpr size_t kPartsPerThread = 8;
+// A linear has more where each still has so much to do: threads finish together. Not one for each panel:
+// panels of a part share the blocks of rows that they read.
+constexpr size_t kLongPartsPerThread = 32;
+constexpr size_t kProductsPerPart = size_t{1} << 20;
 constexpr size_t kAttendPartsPerThread = 32;  // tiles differ in cost: later rows see more keys
 // int8 rows are taken in blocks that stay in a core's second-level cache while panel after panel goes by
 // (row_block_bytes): whole tiles, and enough that reading the panels again costs little.
@@ -125,6 +129,7 @@ class CpuBackend final : public Backend {
 
   void linear(ConstMat x, std::span<const Projection> projections, ActivationNumerics numerics) override {
     HEADRACE_CHECK(x.rows <= max_rows_ && x.cols <= max_k_);
+    if (x.rows == 0) return;
     // Projections of one call may differ in type (Q4_K beside Q6_K, Q5_0 beside Q8_0).
     for (const Reading reading : kReadings) {
       size_t panels = 0;
@@ -134,18 +139,17 @@ class CpuBackend final : public Backend {
         split(x);
       else if (reading != Reading::floats)
         quantise(x, group_of(reading));
-      // A few parts for each thread: enough to even out, few enough that taking one costs nothing.
-      const size_t parts = std::min(panels, kPartsPerThread * pool_.threads());
+      const size_t parts = parts_of(panels, x.rows * x.cols * kPanelWidth);
       const size_t block = row_block(reading, x);
       pool_.parallel_for(parts, [&](size_t part, size_t worker) {
         for (size_t row = 0; row < x.rows; row += block) {
+          const RowRange rows = {row, std::min(block, x.rows - row)};
           size_t next = panels * part / parts;
           size_t left = panels * (part + 1) / parts - next;
           for (const Projection& p : projections) {
             if (reading_of(p, numerics) != reading) continue;
             const size_t own = panels_of(p);
             while (next < own && left > 0) {
-              const RowRange rows = {row, std::min(block, x.rows - row)};
               const size_t done = reading == Reading::pieces
                                       ? run_pieces(x, p, next, std::min(left, own - next), rows, worker)
                                       : run_panel(x, p, reading, next, rows, worker);
@@ -334,6 +338,13 @@ class CpuBackend final : public Backend {
       machine_->split_tile(x.row(tile * rows), x.stride, std::min(rows, x.rows - tile * rows), x.cols,
                            pieces_ + tile * machine_->tile_size(x.cols));
     });
+  }
+
+  // Of `panels` panels, each of which takes `products`.
+  size_t parts_of(size_t panels, size_t products) const {
+    const size_t least = kPartsPerThread * pool_.threads();
+    const size_t most = kLongPartsPerThread * pool_.threads();
+    return std::min(panels, std::clamp(panels * products / kProductsPerPart, least, most));
   }
 
   size_t row_block(Reading reading, ConstMat x) const {
