@@ -272,6 +272,11 @@ bool StateStore::reserve(SequenceId id, uint32_t tokens) {
   return true;
 }
 
+void StateStore::trim(SequenceId id) {
+  Sequence& s = sequences_[id];
+  while (s.path.size() > pages_of(s.length, options_)) pop_node(s);
+}
+
 void StateStore::commit(SequenceId id, std::span<const int32_t> tokens) {
   Sequence& s = sequences_[id];
   const uint32_t page_tokens = options_.format.page_tokens;

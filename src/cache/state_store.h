@@ -66,6 +66,9 @@ class StateStore {
   /// few.
   bool reserve(SequenceId sequence, uint32_t tokens);
 
+  /// Gives back pages beyond the committed length, which drafts that were not right have left.
+  void trim(SequenceId sequence);
+
   /// Builds the plan of a step: rows of one sequence stand together, in order of position, beginning at its
   /// committed length; room for them has been reserved. Returns one GroupStep a layer group, whose pointers
   /// stay valid until the next call.

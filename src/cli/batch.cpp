@@ -145,6 +145,8 @@ void register_batch(CLI::App& app, Action& action) {
              "Answers written at once (also -np) [32]", "1 to 4096");
   add_number(verb, "--kv-tokens", flags->engine.kv_tokens, uint64_t{0}, uint64_t{1} << 40,
              "Tokens that all of them together may hold; 0: what fits [0]", "0 to 1099511627776");
+  add_speculation_flags(verb, flags->engine.speculation);
+  begin_group(verb, kEngineGroup);
   verb.add_option("--date", flags->date, "The day that chat templates are told [2026-01-01]")
       ->check([](const std::string& text) {
         const Result<std::time_t> date = parse_date(text);

@@ -210,6 +210,7 @@ void register_chat(CLI::App& app, Action& action) {
   verb.get_option("--predict")->description("Tokens of an answer; -1: until the model ends it [-1]");
   add_sampling_flags(verb, flags->settings.sampling);
   add_engine_flags(verb, flags->engine);
+  add_speculation_flags(verb, flags->engine.speculation);
   verb.add_option_function<std::string>(
           "--on-full",
           [flags](const std::string& text) {

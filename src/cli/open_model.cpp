@@ -41,6 +41,7 @@ EngineOptions options_of(const EngineFlags& flags) {
   options.key_type = flags.key_type;
   options.value_type = flags.value_type;
   options.activations = flags.activations;
+  options.speculation = speculation_of(flags.speculation);
   options.policy = flags.policy;
   options.trace = flags.trace;
   options.interrupt = &interrupted();

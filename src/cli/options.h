@@ -13,6 +13,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/numbers.h"
+#include "cli/speculation.h"
 #include "core/trace.h"
 #include "decode/sampler.h"
 #include "ops/backend.h"
@@ -80,6 +81,7 @@ struct EngineFlags {
   Numerics numerics = Numerics::exact;
   uint64_t memory = std::numeric_limits<uint64_t>::max();  // at most, besides what the system has
   bool no_warmup = false;
+  SpeculationFlags speculation;
   uint32_t sequences = 1;  // at once; verbs with more than one have a flag of their own
   uint64_t kv_tokens = 0;  // as EngineOptions
   // No flags: what a verb wants of its engine.

@@ -180,6 +180,7 @@ void register_run(CLI::App& app, Action& action) {
   verb.add_flag("--ignore-eos", flags->ignore_eos, "Never let the model end its answer");
   add_sampling_flags(verb, flags->sampling);
   add_engine_flags(verb, flags->engine);
+  add_speculation_flags(verb, flags->engine.speculation);
   add_quiet_flag(verb, flags->model.quiet);
   verb.add_option_function<std::string>(
           "--logprobs", [flags](const std::string& text) { flags->logprobs = parse_number<uint32_t>(text); },

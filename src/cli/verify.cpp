@@ -13,6 +13,7 @@
 #include "cli/verify_report.h"
 #include "core/log.h"
 #include "core/system_memory.h"
+#include "decode/draft.h"
 #include "exactness/exactness.h"
 #include "ops/cpu/cpu_backend.h"
 #include "text/tokenizer_file.h"
@@ -31,6 +32,8 @@ struct VerifyFlags {
   uint64_t seed = 1;
   std::optional<uint32_t> trial;
   std::string tiers;
+  std::string spec_type = "none";
+  uint32_t draft_most = 4;
   bool json = false;
 };
 
@@ -133,6 +136,11 @@ Status verify(const VerifyFlags& flags) {
   options.engine.value_type = flags.engine.value_type;
   options.engine.activations = flags.engine.activations;
   options.cancel = &interrupted();
+  if (flags.spec_type == "recall")
+    options.recall = flags.draft_most;
+  else
+    options.engine.speculation =
+        speculation_of({.type = flags.spec_type, .most = flags.draft_most, .fixed = true});
   Progress progress("verifying", Progress::Unit::trials, flags.model.quiet);
   options.progress = [&](uint32_t done, uint32_t total) { progress.update(done, total); };
 
@@ -168,6 +176,16 @@ void register_verify(CLI::App& app, Action& action) {
       ->type_name("K");
   verb.add_option("--tiers", flags->tiers, "Kernels to compare, say avx2,avx512 [all of this machine]")
       ->type_name("LIST");
+  verb.add_option("--spec-type", flags->spec_type,
+                  "Trials with drafts, answers alone without: recall (the right answer, partly wrong) or "
+                  "ngram [none]")
+      ->check([](const std::string& text) {
+        const bool known = text == "none" || text == "recall" || text == "ngram";
+        return known ? std::string() : "expected none, recall or ngram, found '" + text + "'";
+      })
+      ->type_name("none|recall|ngram");
+  add_number(verb, "--draft-max", flags->draft_most, 1U, kMaxDraftNodes, "Tokens of a draft at most [4]",
+             "1 to 63");
   begin_group(verb, kEngineGroup);
   add_arithmetic_flags(verb, flags->engine);
   add_memory_flag(verb, flags->engine);

@@ -24,6 +24,7 @@ struct Choice {
   uint32_t next_score = 0;          // position of the next prompt token to report; the prompt's end: none
 
   std::optional<SequenceId> sequence;  // while it runs
+  uint32_t drafted = 0;                // tokens of a draft that the next step may check
   /// While it waits: a running choice that is about to compute what this one needs, up to a length.
   uint64_t parked_on = 0;  // its place's id; 0: nobody
   uint32_t parked_until = 0;

@@ -6,7 +6,9 @@
 
 #include "core/file.h"
 #include "decode/draw_scratch.h"
+#include "engine/engine_options.h"
 #include "engine/lineup.h"
+#include "engine/speculation.h"
 #include "engine/step_runner.h"
 
 namespace headrace {
@@ -17,8 +19,6 @@ namespace {
 constexpr uint32_t kMinLogitRows = 16;
 constexpr uint32_t kMaxLogitRows = 64;
 
-constexpr uint32_t kMaxPageTokens = 4096;
-constexpr uint32_t kMaxSequences = 4096;
 constexpr uint64_t kMaxBatchRows = 1 << 16;
 
 int64_t system_clock_ms() {
@@ -29,8 +29,16 @@ int64_t system_clock_ms() {
 // A row whose hidden state is wanted, and for what.
 struct Output {
   Choice* choice = nullptr;
-  uint32_t position = 0;  // of the token that follows the row
-  bool score = false;     // that token is known: report its log-probability
+  uint32_t position = 0;        // of the token that follows the row
+  bool score = false;           // that token is known: report its log-probability
+  int32_t node = Draft::kText;  // of the choice's draft, or the last token of its text
+};
+
+// A row of a draft whose layers were seen, and what they were.
+struct DraftRow {
+  Choice* choice = nullptr;
+  uint32_t row = 0;
+  uint32_t node = 0;
 };
 
 class EngineImpl final : public Engine {
@@ -59,19 +67,21 @@ class EngineImpl final : public Engine {
 
  private:
   bool interrupted() const { return options_.interrupt != nullptr && options_.interrupt->load(); }
-  Status check_options();
-  void choose_context();
-  StateStoreOptions store_options() const;
   Status check_request(const Request& request) const;
   size_t most_tokens(const Request& request) const;
   void make_room(const Request& request);
   void end(RequestId id, std::optional<uint32_t> choice);
   void expire();
   void drop_ended();
+  Status start_speculation();
+  void measure_steps();
+  uint64_t rows_besides_drafts() const;
   void schedule();
   void build_rows();
+  void build_draft_rows(Choice& choice, uint32_t count);
   void run_rows();
   void observe(size_t layer, ConstMat x);
+  void observe_accepted();
   void read_outputs();
   void read_tile(std::span<const Output> tile);
   void take_token(Choice& choice, Event event);
@@ -86,6 +96,7 @@ class EngineImpl final : public Engine {
   std::optional<StepRunner> runner_;
   std::optional<StateStore> store_;
   std::optional<Lineup> lineup_;
+  std::optional<Speculation> speculation_;
   std::function<void(size_t, ConstMat)> after_layer_;
   RequestId next_id_ = 1;
   uint64_t next_place_ = 1;
@@ -99,69 +110,17 @@ class EngineImpl final : public Engine {
   std::vector<Row> rows_;
   std::vector<Choice*> row_choices_;  // of rows_; only with an observer
   std::vector<Output> outputs_;
-  std::vector<float> hidden_;  // of a row; only with an observer
+  uint64_t prompt_rows_ = 0;
+  std::vector<float> hidden_;         // of a row; only with an observer
+  std::vector<DraftRow> draft_rows_;  // only with an observer
+  std::vector<float> draft_hidden_;   // [draft_rows_][layers][d_model]
   std::vector<Event> events_;
 };
 
 // --- making it --------------------------------------------------------------------------------------------
 
-Status EngineImpl::check_options() {
-  if (options_.sequences == 0 || options_.sequences > kMaxSequences) {
-    return make_error(Errc::usage, "sequences: expected 1 to {}, found {}", kMaxSequences,
-                      options_.sequences);
-  }
-  if (options_.page_tokens == 0 || options_.page_tokens % 16 != 0 || options_.page_tokens > kMaxPageTokens) {
-    return make_error(Errc::usage, "page_tokens: expected a multiple of 16 up to {}, found {}",
-                      kMaxPageTokens, options_.page_tokens);
-  }
-  for (const DType type : {options_.key_type, options_.value_type}) {
-    if (info_of(type).quantised)
-      return make_error(Errc::usage, "KV cache: type {} is not F32, F16 or BF16", name_of(type));
-  }
-  return {};
-}
-
-StateStoreOptions EngineImpl::store_options() const {
-  return {.format = {options_.key_type, options_.value_type, options_.page_tokens},
-          .sequences = options_.sequences,
-          .context = options_.context,
-          .tokens = options_.kv_tokens,
-          .max_rows = options_.batch_rows};
-}
-
-// What was not asked for becomes what fits; a tenth stays free for the plan's arrays and the rest of the
-// program.
-void EngineImpl::choose_context() {
-  const uint64_t free = (ledger_.cap() - std::min(ledger_.cap(), ledger_.used())) / 10 * 9;
-  const auto fits = [&] { return StateStore::bytes(model_->layer_groups(), store_options()) <= free; };
-  const auto largest = [&](auto set, uint64_t most) {  // in pages
-    uint64_t low = 1;
-    for (uint64_t high = most / options_.page_tokens + 1; low < high;) {
-      const uint64_t middle = (low + high + 1) / 2;
-      set(middle * options_.page_tokens);
-      (fits() ? low : high) = fits() ? middle : middle - 1;
-    }
-    set(std::min(low * options_.page_tokens, most));
-  };
-  const bool automatic = options_.context == 0;
-  if (automatic) options_.context = model_->info().context_length;
-  const uint64_t all = uint64_t{options_.context} * options_.sequences;
-  if (options_.kv_tokens == 0 && !fits()) {
-    largest([&](uint64_t tokens) { options_.kv_tokens = tokens; }, all);
-    options_.kv_tokens = std::max<uint64_t>(options_.kv_tokens, options_.context);
-  }
-  if (automatic && !fits()) {
-    largest(
-        [&](uint64_t tokens) {
-          options_.context = static_cast<uint32_t>(tokens);
-          options_.kv_tokens = tokens;
-        },
-        model_->info().context_length);
-  }
-}
-
 Status EngineImpl::start() {
-  HEADRACE_RETURN_IF_ERROR(check_options());
+  HEADRACE_RETURN_IF_ERROR(check_options(options_));
   const ModelInfo& info = model_->info();
   const uint64_t context = options_.context == 0 ? info.context_length : options_.context;
   options_.batch_rows = static_cast<uint32_t>(std::clamp<uint64_t>(
@@ -181,8 +140,9 @@ Status EngineImpl::start() {
                                             .activations = options_.activations,
                                             .interrupt = options_.interrupt,
                                             .trace = options_.trace}));
-  choose_context();
-  HEADRACE_TRY(store_, StateStore::create(*backend_, ledger_, model_->layer_groups(), store_options()));
+  choose_context(*model_, ledger_, options_);
+  HEADRACE_TRY(store_,
+               StateStore::create(*backend_, ledger_, model_->layer_groups(), store_options(options_)));
   // Last, so that a context beyond memory is refused with the bytes that it would take.
   if (options_.context > kMaxContext) {
     return make_error(Errc::usage, "a context of {} tokens is beyond the limit of {}", options_.context,
@@ -201,7 +161,66 @@ Status EngineImpl::start() {
               .decode_threads = options_.decode_threads,
               .batch_threads = options_.batch_threads,
               .prefix_cache = options_.prefix_cache});
+  return start_speculation();
+}
+
+// --- drafts -----------------------------------------------------------------------------------------------
+
+Status EngineImpl::start_speculation() {
+  const SpeculationOptions& wanted = options_.speculation;
+  if (!wanted.drafter) return {};
+  HEADRACE_TRY(auto drafter, wanted.drafter({*backend_, ledger_, *model_, options_}));
+  speculation_.emplace(std::move(drafter), wanted, options_.sequences);
+  const size_t rows = std::min<size_t>(options_.batch_rows, size_t{options_.sequences} * wanted.most);
+  if (options_.observer != nullptr) {
+    draft_rows_.reserve(rows);
+    draft_hidden_.reserve(rows * model_->info().n_layers * model_->info().d_model);
+  }
+  if (wanted.automatic) measure_steps();
   return {};
+}
+
+// Runs steps of a made-up text, so that the first drafts are already as long as pays.
+void EngineImpl::measure_steps() {
+  constexpr uint32_t kPoints[] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64};
+  constexpr uint64_t kNobody = 0x6D65617375726573;  // a salt of its own: nobody's prefix
+  const uint64_t most = uint64_t{options_.sequences} * (options_.speculation.most + 1);
+  const SequenceId sequence = store_->open(kNobody, {});
+  backend_->use_threads(limits_.decode_threads);
+  const auto seconds_of = [&](uint32_t rows) {
+    rows_.clear();
+    for (uint32_t p = 0; p < rows; ++p) {
+      rows_.push_back({.sequence = sequence, .position = p, .slot = p, .outputs = kLogits});
+    }
+    const auto begin = std::chrono::steady_clock::now();
+    runner_->run(*store_, rows_, nullptr);
+    for (uint32_t first = 0; first < rows; first += runner_->max_outputs()) {
+      int32_t tokens[kMaxLogitRows] = {};
+      const uint32_t count = std::min(runner_->max_outputs(), rows - first);
+      runner_->project(first, count);
+      runner_->argmax(std::span(tokens).first(count));
+    }
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  };
+  bool first = true;
+  for (const uint32_t rows : kPoints) {
+    if (!first && (rows > most || rows > options_.batch_rows)) break;
+    if (rows > options_.context || !store_->reserve(sequence, rows) || interrupted()) break;
+    if (first) seconds_of(rows);  // what is cold now is not later
+    first = false;
+    speculation_->cost().add_point(rows, std::min(seconds_of(rows), seconds_of(rows)));
+  }
+  store_->close(sequence);
+  rows_.clear();
+}
+
+// What the next step has to do anyway: about, for the plan is made later.
+uint64_t EngineImpl::rows_besides_drafts() const {
+  uint64_t rows = 0;
+  for (const auto& choice : lineup_->running())
+    rows += choice->tokens.size() - store_->length(*choice->sequence);
+  const bool enters = lineup_->waiting() > 0 && lineup_->running().size() < limits_.sequences;
+  return enters ? limits_.rows : std::min<uint64_t>(rows, limits_.rows);
 }
 
 void EngineImpl::set_limits(const StepLimits& limits) {
@@ -321,6 +340,7 @@ void EngineImpl::drop_ended() {
                        event.choice = choice.number;
                        event.finished = choice.ending;
                        event.report = choice.report;
+                       if (speculation_) speculation_->forget(choice);
                        // The last token's event is there already.
                        for (Event& last : events_) {
                          if (last.request != event.request || last.choice != event.choice) continue;
@@ -341,6 +361,12 @@ void EngineImpl::schedule() {
   drop_ended();
   chunks_.clear();
   if (lineup_->empty()) return;
+  if (speculation_) {
+    const TraceSpan drafts(options_.trace, TraceKind::phase, "draft");
+    for (const auto& choice : lineup_->running()) choice->drafted = 0;
+    if (limits_.drafts)
+      speculation_->propose(lineup_->running(), *store_, rows_besides_drafts(), options_.context);
+  }
   options_.policy->plan(lineup_->snapshot(limits_, options_.page_tokens), plan_);
   lineup_->apply(plan_, limits_, step_number_ - 1, chunks_);
 }
@@ -350,12 +376,16 @@ void EngineImpl::build_rows() {
   rows_.clear();
   row_choices_.clear();
   outputs_.clear();
+  draft_rows_.clear();
+  prompt_rows_ = 0;
   for (const StepChunk& chunk : chunks_) {
     Choice& choice = *lineup_->running()[chunk.index];
     const uint32_t computed = store_->length(*choice.sequence);
     // The policy counted the pages.
     HEADRACE_CHECK(store_->reserve(*choice.sequence, computed + chunk.count));
-    for (uint32_t position = computed; position < computed + chunk.count; ++position) {
+    const uint32_t end =
+        std::min<uint32_t>(computed + chunk.count, static_cast<uint32_t>(choice.tokens.size()));
+    for (uint32_t position = computed; position < end; ++position) {
       Row row = {.token = choice.tokens[position],
                  .sequence = *choice.sequence,
                  .position = position,
@@ -365,16 +395,40 @@ void EngineImpl::build_rows() {
         row.outputs = kLogits;
         outputs_.push_back({&choice, position + 1, score});
       }
-      if (position < choice.asked->prompt.size()) ++stats_.prompt_rows;
+      if (position < choice.asked->prompt.size()) ++prompt_rows_;
       rows_.push_back(row);
       if (options_.observer != nullptr) row_choices_.push_back(&choice);
     }
+    if (speculation_) build_draft_rows(choice, computed + chunk.count - end);
+  }
+  stats_.prompt_rows += prompt_rows_;
+}
+
+// A node of a draft stands where its token would: nodes of equal depth share a position, each has its own
+// slot.
+void EngineImpl::build_draft_rows(Choice& choice, uint32_t count) {
+  speculation_->begin(choice, count);
+  const Draft& draft = speculation_->draft(choice);
+  const auto known = static_cast<uint32_t>(choice.tokens.size());
+  const bool chain = draft.is_chain();
+  for (uint32_t i = 0; i < draft.size(); ++i) {
+    const Draft::Node& node = draft.node(i);
+    if (options_.observer != nullptr) {
+      draft_rows_.push_back({&choice, static_cast<uint32_t>(rows_.size()), i});
+      row_choices_.push_back(&choice);
+    }
+    rows_.push_back({.token = node.token,
+                     .sequence = *choice.sequence,
+                     .position = known + node.depth - 1,
+                     .slot = known + i,
+                     .ancestors = chain ? 0 : draft.ancestors(i),
+                     .outputs = kLogits});
+    outputs_.push_back({&choice, known + node.depth, false, static_cast<int32_t>(i)});
   }
 }
 
 void EngineImpl::run_rows() {
-  const bool decode = rows_.size() <= lineup_->running().size();
-  backend_->use_threads(decode ? limits_.decode_threads : limits_.batch_threads);
+  backend_->use_threads(prompt_rows_ == 0 ? limits_.decode_threads : limits_.batch_threads);
   ++stats_.steps;
   stats_.rows += rows_.size();
   stats_.last_step_rows = static_cast<uint32_t>(rows_.size());
@@ -382,12 +436,42 @@ void EngineImpl::run_rows() {
 }
 
 void EngineImpl::observe(size_t layer, ConstMat x) {
+  const size_t layers = model_->info().n_layers;
+  draft_hidden_.resize(draft_rows_.size() * layers * x.cols);
+  for (size_t i = 0; i < draft_rows_.size(); ++i) {
+    backend_->download(&draft_hidden_[(i * layers + layer) * x.cols], x.row(draft_rows_[i].row),
+                       x.cols * sizeof(float));
+  }
+  size_t next_draft = 0;
   for (size_t r = 0; r < rows_.size(); ++r) {
     const Choice& choice = *row_choices_[r];
+    if (next_draft < draft_rows_.size() && draft_rows_[next_draft].row == r) {
+      ++next_draft;  // seen if it turns out right
+      continue;
+    }
     if (!options_.observer->wants(choice.request)) continue;
     backend_->download(hidden_.data(), x.row(r), x.cols * sizeof(float));
     options_.observer->see(choice.request, choice.number, rows_[r].position, static_cast<uint32_t>(layer),
                            hidden_);
+  }
+}
+
+// Rows of drafts that are part of the text now.
+void EngineImpl::observe_accepted() {
+  const size_t layers = model_->info().n_layers;
+  for (size_t i = 0; i < draft_rows_.size(); ++i) {
+    const DraftRow& row = draft_rows_[i];
+    const Choice& choice = *row.choice;
+    const uint32_t position = rows_[row.row].position;
+    const std::span<const uint32_t> path = speculation_->accepted(choice);
+    // The last token of a text is never computed.
+    if (position + 1 >= choice.tokens.size() || std::ranges::find(path, row.node) == path.end()) continue;
+    if (!options_.observer->wants(choice.request)) continue;
+    for (size_t layer = 0; layer < layers; ++layer) {
+      options_.observer->see(
+          choice.request, choice.number, position, static_cast<uint32_t>(layer),
+          std::span(draft_hidden_).subspan((i * layers + layer) * hidden_.size(), hidden_.size()));
+    }
   }
 }
 
@@ -416,7 +500,7 @@ void EngineImpl::read_tile(std::span<const Output> tile) {
     if (tile[i].score) continue;
     const bool plain = is_plain_argmax(choice.sampling);
     any_plain |= plain;
-    wanted[i] = plain ? 0 : top_k_wanted(choice.sampling, choice.tokens.size());
+    wanted[i] = plain ? 0 : top_k_wanted(choice.sampling, tile[i].position);
     most = std::max(most, wanted[i]);
   }
   if (any_plain) runner_->argmax(std::span(likeliest).first(tile.size()));
@@ -434,6 +518,8 @@ void EngineImpl::read_tile(std::span<const Output> tile) {
   };
   for (size_t i = 0; i < tile.size(); ++i) {
     Choice& choice = *tile[i].choice;
+    // A row of a draft counts if the text has come to it.
+    if (!tile[i].score && speculation_ && speculation_->at(choice) != tile[i].node) continue;
     Event event;
     event.request = choice.request;
     event.choice = choice.number;
@@ -452,7 +538,9 @@ void EngineImpl::read_tile(std::span<const Output> tile) {
     } else {
       event.draw = drawn(i);
     }
+    if (speculation_) speculation_->drawn(choice, event.draw.token);
     take_token(choice, std::move(event));
+    if (speculation_ && choice.ending != FinishReason::none) speculation_->stop(choice);
   }
 }
 
@@ -477,8 +565,13 @@ void EngineImpl::finish_step() {
   for (const StepChunk& chunk : chunks_) {
     Choice& choice = *lineup_->running()[chunk.index];
     const uint32_t computed = store_->length(*choice.sequence);
-    store_->commit(*choice.sequence, std::span(choice.tokens).subspan(computed, chunk.count));
-    if (choice.asked->max_new_tokens == 0 && computed + chunk.count == choice.tokens.size()) {
+    uint32_t count = chunk.count;
+    // Of a draft the tokens that were drawn, but for the last, which has no row yet.
+    const bool drafted = speculation_ && !speculation_->draft(choice).empty();
+    if (drafted) count = static_cast<uint32_t>(choice.tokens.size()) - 1 - computed;
+    store_->commit(*choice.sequence, std::span(choice.tokens).subspan(computed, count));
+    if (drafted) store_->trim(*choice.sequence);
+    if (choice.asked->max_new_tokens == 0 && computed + count == choice.tokens.size()) {
       choice.ending = FinishReason::length;
     }
   }
@@ -491,6 +584,7 @@ void EngineImpl::step(std::vector<Event>& events) {
   stats_.last_step_rows = 0;
   events_.clear();
   schedule();
+  const auto begin = std::chrono::steady_clock::now();
   if (!chunks_.empty()) {
     build_rows();
     run_rows();
@@ -499,6 +593,11 @@ void EngineImpl::step(std::vector<Event>& events) {
     lineup_->for_each([](Choice& choice) { choice.ending = FinishReason::cancelled; });
   } else if (!chunks_.empty()) {
     read_outputs();
+    if (speculation_ && prompt_rows_ == 0) {
+      const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
+      speculation_->cost().observe(rows_.size(), passed.count());
+    }
+    if (!draft_rows_.empty()) observe_accepted();
     finish_step();
   }
   drop_ended();
@@ -530,6 +629,10 @@ EngineStats EngineImpl::stats() const {
   stats.retired_pages = store_->retired_pages();
   stats.running = static_cast<uint32_t>(lineup_->running().size());
   stats.waiting = static_cast<uint32_t>(lineup_->waiting());
+  if (speculation_) {
+    stats.drafts = speculation_->counters();
+    stats.cost_error = speculation_->cost().mean_error();
+  }
   return stats;
 }
 

@@ -3,9 +3,12 @@
 // which rows run is decided by a pure function (schedule/admission.h).
 //
 // For any request tokens and log-probabilities are the same bits alone or in any batch, in any order of
-// arrival, for any chunk size, cold or from the prefix cache, preempted or not, with any number of threads.
+// arrival, for any chunk size, cold or from the prefix cache, preempted or not, with any number of threads,
+// with drafts or without.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -27,6 +30,7 @@
 namespace headrace {
 
 using RequestId = uint64_t;
+struct EngineOptions;
 
 /// Answers to one request at most.
 inline constexpr uint32_t kMaxChoices = 128;
@@ -41,6 +45,35 @@ class LayerObserver {
                    std::span<const float> hidden) = 0;
 };
 
+/// What became of drafts.
+struct DraftTally {
+  uint64_t drafts = 0;    // steps of a sequence that checked a draft
+  uint64_t tokens = 0;    // that were checked
+  uint64_t accepted = 0;  // that were right, the ones before them too
+};
+struct DraftCounters : DraftTally {
+  static constexpr uint32_t kPlaces = 16;
+  /// Accepted ones by their place in the draft; the last entry counts all beyond.
+  std::array<uint64_t, kPlaces> accepted_at = {};
+};
+
+class Drafter;
+/// What a drafter may stand on. All of it outlives the drafter.
+struct DrafterWorld {
+  Backend& backend;
+  MemoryLedger& ledger;
+  const Model& model;  // the target
+  const EngineOptions& options;
+};
+
+/// Speculative decoding: the same answers, faster where drafts are right.
+struct SpeculationOptions {
+  /// Makes the drafter; empty: plain decoding.
+  std::function<Result<std::unique_ptr<Drafter>>(const DrafterWorld&)> drafter = {};
+  uint32_t most = 8;      // tokens of a draft, at most kMaxDraftNodes
+  bool automatic = true;  // as many as pay, down to none; otherwise `most` wherever there is room
+};
+
 /// What a step may do. May change between steps.
 struct StepLimits {
   uint32_t rows = 512;          // of a step, at most EngineOptions::batch_rows
@@ -50,6 +83,7 @@ struct StepLimits {
   uint32_t decode_threads = 0;  // 0: all of the backend's
   uint32_t batch_threads = 0;   // for steps with more rows than sequences; 0: as decode_threads
   bool prefix_cache = true;     // look for cached prefixes
+  bool drafts = true;           // where the engine has a drafter
 };
 
 struct EngineOptions {
@@ -65,6 +99,7 @@ struct EngineOptions {
   uint32_t decode_threads = 0;  // as StepLimits
   uint32_t batch_threads = 0;
   bool prefix_cache = true;
+  SpeculationOptions speculation = {};
   /// The policy that decides which rows run; null: continuous batching.
   std::shared_ptr<const AdmissionPolicy> policy = nullptr;
   /// Milliseconds of a monotonic clock, for deadlines; empty: the system's.
@@ -101,6 +136,7 @@ struct RequestReport {
   uint32_t preemptions = 0;   // how often its pages were taken away
   uint32_t recomputed = 0;    // tokens computed again because of that
   uint64_t queued_steps = 0;  // until it was first admitted
+  DraftTally drafts;
 };
 
 /// Something that happened to a choice of a request in a step: a token was drawn or scored, or it ended.
@@ -128,6 +164,9 @@ struct EngineStats {
   uint32_t running = 0;        // choices
   uint32_t waiting = 0;
   uint32_t last_step_rows = 0;
+  DraftCounters drafts;
+  double cost_error =
+      0;  // of predicted step times, mean of |predicted / measured - 1|; automatic lengths only
 };
 
 /// Not thread-safe: one thread submits and steps.

@@ -142,7 +142,8 @@ Snapshot Lineup::snapshot(const StepLimits& limits, uint32_t page_tokens) {
     RunningView view = {.place = choice->place,
                         .priority = choice->asked->priority,
                         .known = static_cast<uint32_t>(choice->tokens.size()),
-                        .computed = store_.length(*choice->sequence)};
+                        .computed = store_.length(*choice->sequence),
+                        .drafted = choice->drafted};
     if (count_released) view.released = store_.released(*choice->sequence);
     running_views_.push_back(view);
   }

@@ -8,7 +8,12 @@ namespace headrace::exactness {
 namespace {
 
 StepLimits alone_limits() {
-  return {.rows = kBatchRows, .sequences = 1, .decode_threads = 1, .batch_threads = 1, .prefix_cache = false};
+  return {.rows = kBatchRows,
+          .sequences = 1,
+          .decode_threads = 1,
+          .batch_threads = 1,
+          .prefix_cache = false,
+          .drafts = false};
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "exactness/probe.h"
+#include "exactness/recall_drafter.h"
 #include "exactness/run.h"
 #include "exactness/tally.h"
 #include "exactness/trial.h"
@@ -30,6 +31,7 @@ struct Exactness::State {
   std::vector<uint32_t> trials_of(size_t tier) const;
   Status begin(Engine& engine);
   Status run_trial(Engine& engine, const Trial& trial);
+  SpeculationOptions recalling() const;
   void differ(const Trial& trial, ExactnessDifference difference);
 };
 
@@ -70,6 +72,24 @@ Status Exactness::State::begin(Engine& engine) {
     ++report.n_different;
   }
   return {};
+}
+
+// Lengths are fixed: which rows there are shall not hang on a clock.
+SpeculationOptions Exactness::State::recalling() const {
+  const auto known = [this](const auto& visit) {
+    for (const auto& [index, baseline] : baselines) {
+      std::vector<int32_t> answer;
+      for (const exactness::Answer::Token& token : baseline.answer.tokens) {
+        if (!token.scored) answer.push_back(token.draw.token);
+      }
+      visit(probes[index].request.prompt, answer);
+    }
+  };
+  return {.drafter = [known](const DrafterWorld& world) -> Result<std::unique_ptr<Drafter>> {
+            return exactness::make_recall_drafter(known, world.model.info().vocab_size);
+          },
+          .most = options.recall,
+          .automatic = false};
 }
 
 void Exactness::State::differ(const Trial& trial, ExactnessDifference difference) {
@@ -117,6 +137,7 @@ EngineOptions Exactness::engine_options(const Model& model) {
   engine.prefix_cache = true;
   engine.interrupt = state_->options.cancel;
   engine.observer = &state_->observer;
+  if (state_->options.recall > 0) engine.speculation = state_->recalling();
   return engine;
 }
 

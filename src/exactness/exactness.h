@@ -30,7 +30,9 @@ struct ExactnessOptions {
   std::vector<int32_t> text = {};         // prompts are cut from it; empty: random tokens
   std::vector<int32_t> tokens = {};       // that random prompts are made of; empty: all of the vocabulary
   std::optional<int32_t> bos = {};        // begins a prompt
-  EngineOptions engine = {};              // types of the cache and activations; the rest is chosen
+  EngineOptions engine = {};              // types of the cache and activations, drafts; the rest is chosen
+  uint32_t recall =
+      0;  // drafts of up to so many tokens from what probes were answered, some of it wrong; 0: none
   std::function<void(uint32_t done, uint32_t total)> progress = {};  // in trials; may be empty
   /// May be null. Once it is true, run() ends with cancelled. It must outlive the engines.
   const std::atomic<bool>* cancel = nullptr;

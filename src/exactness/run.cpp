@@ -126,6 +126,8 @@ void TrialRun::take(const std::vector<Event>& events) {
     done_ = true;
     result_.facts.reused = event.report.reuse.tokens;
     result_.facts.preemptions = event.report.preemptions;
+    result_.facts.drafted = event.report.drafts.tokens;
+    result_.facts.accepted = event.report.drafts.accepted;
   }
 }
 

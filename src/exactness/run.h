@@ -18,6 +18,8 @@ struct Facts {
   uint32_t most_running = 0;   // choices at once, the probe with them
   uint32_t reused = 0;         // tokens of its prompt
   uint32_t preemptions = 0;
+  uint64_t drafted = 0;    // tokens that were checked
+  uint64_t accepted = 0;   // of those
   bool in_pieces = false;  // no step ran all that was to be computed of the prompt
   bool retired = false;    // pages left the window
   uint64_t tokens = 0;     // compared

@@ -22,6 +22,7 @@ enum Histogram : size_t {
   kThreads,
   kSampling,
   kTiers,
+  kDrafts,  // if there are any
 };
 
 template <size_t N>
@@ -57,6 +58,9 @@ Tally::Tally(const ExactnessOptions& options, const ModelShape& shape) : shape_(
       histogram("kernels", {}),
   };
   for (const ExactnessTier& tier : options.tiers) histograms_[kTiers].buckets.push_back({tier.name, 0});
+  if (options.recall > 0 || options.engine.speculation.drafter)
+    histograms_.push_back(
+        histogram("tokens drafted for the probe", {"0", "1-8", "9+", "accepted", "rejected"}));
 }
 
 void Tally::add(const Trial& trial, const Probe& probe, const Facts& facts) {
@@ -78,6 +82,11 @@ void Tally::add(const Trial& trial, const Probe& probe, const Facts& facts) {
   if (probe.request.score_from) count(kSampling, kSamplingKinds);
   if (trial.n > 1) count(kSampling, kSamplingKinds + 1);
   count(kTiers, trial.tier);
+  if (histograms_.size() > kDrafts) {
+    count(kDrafts, facts.drafted == 0 ? 0 : facts.drafted <= 8 ? 1 : 2);
+    if (facts.accepted > 0) count(kDrafts, 3);
+    if (facts.accepted < facts.drafted) count(kDrafts, 4);
+  }
 
   const std::array<bool, kConditions> held = {facts.reused > 0, facts.preemptions > 0, facts.in_pieces,
                                               facts.most_running > 16, facts.retired};

@@ -30,6 +30,7 @@ struct RunningView {
   int32_t priority = 0;
   uint32_t known = 0;
   uint32_t computed = 0;
+  uint32_t drafted = 0;      // tokens that may follow, to be checked if there is room; only if one is missing
   PageCounts released = {};  // pages that become available if it is preempted
 };
 
@@ -63,6 +64,7 @@ struct Snapshot {
 };
 
 /// `count` tokens of a sequence (index in the snapshot's list), beginning at its `computed` or `cached`.
+/// Those beyond the known ones are of its draft.
 struct StepChunk {
   uint32_t index = 0;
   uint32_t count = 0;
@@ -88,8 +90,9 @@ struct StepPlan {
 };
 
 /// Must be a pure function of the snapshot. For every snapshot: rows, sequences and pages stay within what
-/// there is; a sequence that is preempted gets no rows; if something runs or waits unparked and pages suffice
-/// for one sequence, then a row runs or somebody is preempted.
+/// there is; drafts take nothing that anybody else could use in this step; a sequence that is preempted gets
+/// no rows; if something runs or waits unparked and pages suffice for one sequence, then a row runs or
+/// somebody is preempted.
 class AdmissionPolicy {
  public:
   virtual ~AdmissionPolicy() = default;
@@ -104,9 +107,9 @@ class AdmissionPolicy {
 };
 
 /// Continuous batching: decode rows first, so that a long prompt never stalls an answer; what is left of the
-/// rows goes to prompts in line (chunked prefill), then to new ones. Nobody overtakes the first in line that
-/// does not fit. If pages run out, the last in line is preempted; a waiting sequence takes the place only of
-/// one of lower priority.
+/// rows goes to prompts in line (chunked prefill), then to new ones, then to drafts. Nobody overtakes the
+/// first in line that does not fit. If pages run out, the last in line is preempted; a waiting sequence takes
+/// the place only of one of lower priority.
 class ContinuousBatching final : public AdmissionPolicy {
  public:
   std::string_view name() const override { return "continuous"; }

@@ -84,6 +84,7 @@ class Planner {
     prefill();
     insist();
     admit();
+    check_drafts();
     for (uint32_t i = 0; i < now_.running.size(); ++i) {
       if (rows_of_[i] > 0) plan_.running.push_back({i, rows_of_[i]});
     }
@@ -201,6 +202,18 @@ class Planner {
       plan_.admit.push_back({i, count});
       if (w.next_page != 0) pages_begun.push_back(w.next_page);
       if (!plan_.preempt.empty()) return;
+    }
+  }
+
+  // What nobody else takes. Pages that they would need are free, or the cache's.
+  void check_drafts() {
+    for (const uint32_t i : line_) {
+      const RunningView& r = now_.running[i];
+      if (rows_of_[i] != 1 || missing(r) != 1 || r.drafted == 0) continue;
+      const uint32_t chunk = now_.max_chunk == 0 ? r.drafted : std::min(r.drafted, now_.max_chunk - 1);
+      const uint32_t count = room_.tokens_from(r.computed + 1, chunk);
+      room_.take(r.computed + 1, count);
+      rows_of_[i] += count;
     }
   }
 

@@ -1,0 +1,42 @@
+// Who proposes drafts. The engine knows drafters by this interface alone; what they propose changes how fast
+// an answer comes, never one bit of it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "core/memory_ledger.h"
+#include "core/result.h"
+#include "decode/draft.h"
+#include "decode/sampler.h"
+
+namespace headrace {
+
+/// A sequence that wants a draft.
+struct DraftRequest {
+  uint64_t sequence = 0;            // the same from its first draft to forget()
+  std::span<const int32_t> tokens;  // its text; the last token was drawn and is not computed yet
+  const SamplingParams* sampling = nullptr;
+  uint32_t most = 0;       // nodes; at most kMaxDraftNodes
+  Draft* draft = nullptr;  // empty; gets what may follow
+};
+
+/// One thread at a time. Drafts depend on the requests and on what the drafter has seen, never on a clock.
+class Drafter {
+ public:
+  virtual ~Drafter() = default;
+  /// "ngram", "model": in reports and benchmark lines.
+  virtual std::string_view name() const = 0;
+  /// Many sequences at once. Takes nothing from the heap.
+  virtual void propose(std::span<const DraftRequest> requests) = 0;
+  /// The sequence ended or was preempted; what is kept of it may go.
+  virtual void forget(uint64_t /*sequence*/) {}
+  /// Seconds that a token of a draft costs beside the step that checks it, for `sequences` at once; 0:
+  /// nothing that is worth counting.
+  virtual double seconds_per_token(size_t /*sequences*/) const { return 0; }
+};
+
+}  // namespace headrace

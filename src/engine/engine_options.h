@@ -1,0 +1,15 @@
+// What an engine is asked to be: refused where it means nothing, completed by what fits.
+#pragma once
+
+#include "cache/state_store.h"
+#include "engine/engine.h"
+
+namespace headrace {
+
+Status check_options(const EngineOptions& options);
+StateStoreOptions store_options(const EngineOptions& options);
+/// What was not asked for becomes what fits into the ledger; a tenth of what is free stays for the plan's
+/// arrays and the rest of the program.
+void choose_context(const Model& model, const MemoryLedger& ledger, EngineOptions& options);
+
+}  // namespace headrace

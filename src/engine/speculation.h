@@ -1,0 +1,78 @@
+// Drafts in the step loop: who gets one, how long it may be, what became of it. The engine asks a drafter
+// (decode/drafter.h) through this and knows none by name.
+//
+// The answer is the same bits with and without: a step draws the token after each row that it computed
+// exactly as plain decoding draws it, and goes on to the next row of a draft only if that row's token is the
+// one that was drawn (papers: batch speculative decoding, 2.1, with the noise of draws shared by all).
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "decode/draft_length.h"
+#include "decode/drafter.h"
+#include "engine/choice.h"
+
+namespace headrace {
+
+class Speculation {
+ public:
+  /// Room for `sequences` of the store.
+  Speculation(std::unique_ptr<Drafter> drafter, const SpeculationOptions& options, uint32_t sequences);
+
+  std::string_view name() const { return drafter_->name(); }
+  bool automatic() const { return options_.automatic; }
+  /// What steps take; filled in before the first propose() where lengths are automatic.
+  StepCost& cost() { return cost_; }
+  const StepCost& cost() const { return cost_; }
+
+  /// Drafts for those that lack one token: sets Choice::drafted. The step has up to `rows` rows besides, and
+  /// a sequence holds at most `context` tokens.
+  void propose(std::span<const std::unique_ptr<Choice>> running, const StateStore& store, uint64_t rows,
+               uint32_t context);
+
+  /// The draft of a running choice.
+  const Draft& draft(const Choice& choice) const { return slots_[*choice.sequence].draft; }
+  /// Of it only the first `nodes` get a row in this step. Checking begins.
+  void begin(Choice& choice, uint32_t nodes);
+  /// The node after whose row a token is drawn next, or Draft::kNone.
+  int32_t at(const Choice& choice) const { return slots_[*choice.sequence].at; }
+  /// `token` was drawn there.
+  void drawn(Choice& choice, int32_t token);
+  /// Nothing more is drawn in this step: the answer has ended.
+  void stop(const Choice& choice) { slots_[*choice.sequence].at = Draft::kNone; }
+  /// The rows that are part of the text now, in order.
+  std::span<const uint32_t> accepted(const Choice& choice) const;
+  /// The choice has ended.
+  void forget(const Choice& choice);
+
+  const DraftCounters& counters() const { return counters_; }
+
+ private:
+  // Of a sequence of the store.
+  struct Slot {
+    uint64_t owner = 0;  // the choice's place; another one: the rest means nothing
+    Draft draft;
+    Acceptance own;
+    int32_t at = Draft::kText;
+    std::vector<uint32_t> path;  // nodes that were right
+  };
+  Slot& slot_of(const Choice& choice);
+  uint32_t most_nodes(const Choice& choice, uint32_t context) const;
+
+  std::unique_ptr<Drafter> drafter_;
+  SpeculationOptions options_;
+  std::vector<Slot> slots_;
+  StepCost cost_;
+  Acceptance pooled_;
+  DraftCounters counters_;
+  uint64_t round_ = 0;
+  // Of propose(): one each for who gets a draft.
+  std::vector<Choice*> asking_;
+  std::vector<DraftRequest> requests_;
+  std::vector<DraftCandidate> candidates_;
+  std::vector<NodeRank> ranks_;
+};
+
+}  // namespace headrace

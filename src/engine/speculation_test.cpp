@@ -1,0 +1,232 @@
+// Drafts change how fast answers come and nothing else: whatever is drafted, tokens and log-probabilities are
+// those of plain decoding.
+#include "decode/ngram_drafter.h"
+#include "engine/testing/engine_world.h"
+
+namespace headrace {
+namespace {
+
+using namespace engine_testing;
+
+// Knows the texts and gets each token wrong one time in `wrong`; 0: never.
+class OracleDrafter final : public Drafter {
+ public:
+  OracleDrafter(std::vector<std::vector<int32_t>> texts, uint32_t wrong)
+      : texts_(std::move(texts)), wrong_(wrong) {}
+
+  std::string_view name() const override { return "oracle"; }
+  void propose(std::span<const DraftRequest> requests) override {
+    for (const DraftRequest& request : requests) {
+      const auto known = std::ranges::find_if(texts_, [&](const std::vector<int32_t>& text) {
+        return text.size() > request.tokens.size() &&
+               std::ranges::equal(std::span(text).first(request.tokens.size()), request.tokens);
+      });
+      if (known == texts_.end()) continue;
+      int32_t parent = Draft::kText;
+      for (uint32_t i = 0; i < request.most && request.tokens.size() + i < known->size(); ++i) {
+        const int32_t right = (*known)[request.tokens.size() + i];
+        const bool lies = wrong_ != 0 && random_() % wrong_ == 0;
+        parent = request.draft->add(lies ? right ^ 1 : right, parent, 0);
+      }
+    }
+  }
+
+ private:
+  std::vector<std::vector<int32_t>> texts_;
+  uint32_t wrong_;
+  std::mt19937 random_{1};
+};
+
+// Every prompt ends as it began, so that the text has something to repeat.
+std::vector<Request> some_requests(size_t count, uint32_t new_tokens) {
+  std::vector<Request> requests;
+  for (uint32_t i = 0; i < count; ++i) {
+    Request request = random_request(40 + i, 9 + 7 * i % 31, new_tokens - i % 5);
+    const std::vector<int32_t> begin(request.prompt.begin(), request.prompt.begin() + 6);
+    request.prompt.insert(request.prompt.end(), begin.begin(), begin.end());
+    if (i % 3 == 0) request.sampling.temperature = 0;
+    if (i % 3 == 1) request.sampling.n_top_logprobs = 3;
+    if (i % 4 == 2) {
+      request.sampling.top_k = 40;
+      request.sampling.presence_penalty = 0.5F;
+    }
+    if (i % 6 == 0) request.sampling.logprobs = false;
+    requests.push_back(request);
+  }
+  return requests;
+}
+
+EngineOptions many(uint32_t sequences, uint64_t kv_tokens = 0) {
+  EngineOptions o = options(64, sequences);
+  o.context = 160;
+  o.kv_tokens = kv_tokens;
+  o.page_tokens = 16;
+  return o;
+}
+
+class SpeculationTest : public ::testing::TestWithParam<Family> {
+ protected:
+  World world(const EngineOptions& o, size_t threads = 1) {
+    return World(tiny_bytes(GetParam(), DType::Q8_0), test_device(threads), o);
+  }
+  std::vector<Answer> plain(std::span<const Request> requests) {
+    World w = world(many(1));
+    std::vector<Answer> answers;
+    for (const Request& request : requests) answers.push_back(w.cold_answer(request));
+    return answers;
+  }
+  static std::function<Result<std::unique_ptr<Drafter>>(const DrafterWorld&)> oracle(
+      std::span<const Request> requests, std::span<const Answer> answers, uint32_t wrong) {
+    std::vector<std::vector<int32_t>> texts;
+    for (size_t i = 0; i < requests.size(); ++i) {
+      texts.push_back(requests[i].prompt);
+      texts.back().insert(texts.back().end(), answers[i].tokens.begin(), answers[i].tokens.end());
+    }
+    return [=](const DrafterWorld&) -> Result<std::unique_ptr<Drafter>> {
+      return std::unique_ptr<Drafter>(std::make_unique<OracleDrafter>(texts, wrong));
+    };
+  }
+  static Result<std::unique_ptr<Drafter>> ngram(const DrafterWorld&) {
+    return make_ngram_drafter({.shortest = 1});
+  }
+  // All at once; returns what the engine counted.
+  EngineStats expect_same(const EngineOptions& o, std::span<const Request> requests,
+                          std::span<const Answer> expected) {
+    World w = world(o);
+    for (const Request& request : requests) w.submit(request);
+    w.finish();
+    for (uint32_t i = 0; i < requests.size(); ++i) {
+      EXPECT_TRUE(same_bits(w.answers[{i + 1, 0}], expected[i])) << i;
+      EXPECT_EQ((w.answers[{i + 1, 0}].finished), expected[i].finished) << i;
+    }
+    return w.engine->stats();
+  }
+};
+
+TEST_P(SpeculationTest, AnswersAreThoseOfPlainDecodingForEveryLengthAndBatch) {
+  const std::vector<Request> requests = some_requests(12, 24);
+  const std::vector<Answer> expected = plain(requests);
+  for (const uint32_t wrong : {0U, 1U, 2U, 5U}) {
+    for (const uint32_t most : {1U, 2U, 3U, 5U, 8U}) {
+      for (const uint32_t sequences : {1U, 3U, 12U}) {
+        EngineOptions o = many(sequences);
+        o.speculation = {oracle(requests, expected, wrong), most, false};
+        const EngineStats stats = expect_same(o, requests, expected);
+        EXPECT_GT(stats.drafts.tokens, 100U) << wrong << " " << most << " " << sequences;
+        if (wrong <= 1) {
+          EXPECT_EQ(stats.drafts.accepted, wrong == 0 ? stats.drafts.tokens : 0U);
+        }
+      }
+    }
+  }
+}
+
+TEST_P(SpeculationTest, ADraftThatIsAlwaysRightBringsOneTokenMoreThanItHas) {
+  std::vector<Request> requests = some_requests(1, 31);
+  requests[0].max_new_tokens = 31;  // the first comes with the prompt
+  const std::vector<Answer> expected = plain(requests);
+  ASSERT_EQ(expected[0].tokens.size(), 31U);
+  for (const uint32_t most : {1U, 2U, 4U, 5U}) {
+    EngineOptions o = many(1);
+    o.speculation = {oracle(requests, expected, 0), most, false};
+    const EngineStats stats = expect_same(o, requests, expected);
+    EXPECT_EQ(stats.steps, 1 + 30 / (most + 1)) << most;
+  }
+}
+
+TEST_P(SpeculationTest, DraftsFromTheTextItselfAreCheckedToo) {
+  const std::vector<Request> requests = some_requests(8, 30);
+  const std::vector<Answer> expected = plain(requests);
+  EngineOptions o = many(4);
+  o.speculation = {ngram, 4, false};
+  const EngineStats stats = expect_same(o, requests, expected);
+  EXPECT_GT(stats.drafts.tokens, 0U);
+  EXPECT_LE(stats.drafts.accepted, stats.drafts.tokens);
+}
+
+TEST_P(SpeculationTest, PreemptionChunksAndTheCacheGoTogetherWithDrafts) {
+  const std::vector<Request> requests = some_requests(10, 40);
+  const std::vector<Answer> expected = plain(requests);
+  EngineOptions o = many(6, 192);
+  o.batch_rows = 16;
+  o.speculation = {oracle(requests, expected, 4), 6, false};
+  World w = world(o);
+  StepLimits limits = w.engine->limits();
+  limits.chunk = 7;
+  w.engine->set_limits(limits);
+  for (uint32_t round = 0; round < 2; ++round) {  // the second finds prefixes
+    w.answers.clear();
+    for (const Request& request : requests) w.submit(request);
+    w.finish();
+    for (uint32_t i = 0; i < requests.size(); ++i) {
+      EXPECT_TRUE(same_bits((w.answers[{round * 10 + i + 1, 0}]), expected[i])) << round << " " << i;
+    }
+  }
+  EXPECT_GT(w.engine->stats().preemptions, 0U);
+  EXPECT_GT(w.engine->stats().drafts.accepted, 0U);
+}
+
+TEST_P(SpeculationTest, AnEndTokenInsideADraftEndsTheAnswerThere) {
+  std::vector<Request> requests = some_requests(4, 24);
+  std::vector<Answer> expected = plain(requests);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const auto at = static_cast<ptrdiff_t>(7 + i);
+    requests[i].end_tokens = {expected[i].tokens[static_cast<size_t>(at)]};
+  }
+  const std::vector<Answer> shorter = plain(requests);
+  EngineOptions o = many(2);
+  o.speculation = {oracle(requests, expected, 0), 8, false};  // drafts go on past the end
+  expect_same(o, requests, shorter);
+  for (const Answer& answer : shorter) EXPECT_EQ(answer.finished, FinishReason::end_token);
+}
+
+TEST_P(SpeculationTest, TheContextsEndIsNotOverrun) {
+  std::vector<Request> requests = some_requests(2, 400);
+  for (Request& request : requests) request.max_new_tokens = 400;
+  const std::vector<Answer> expected = plain(requests);
+  EXPECT_EQ(expected[0].finished, FinishReason::context);
+  EngineOptions o = many(2);
+  o.speculation = {oracle(requests, expected, 3), 8, false};
+  expect_same(o, requests, expected);
+}
+
+TEST_P(SpeculationTest, AutomaticLengthsLeaveAnswersAlone) {
+  const std::vector<Request> requests = some_requests(12, 40);
+  const std::vector<Answer> expected = plain(requests);
+  for (const uint32_t wrong : {0U, 2U}) {
+    EngineOptions o = many(4);
+    o.speculation = {oracle(requests, expected, wrong), 8, true};
+    EXPECT_GT(expect_same(o, requests, expected).drafts.tokens, 0U);
+  }
+}
+
+TEST_P(SpeculationTest, HiddenStatesOfAcceptedRowsAreSeenOnce) {
+  struct Observer final : LayerObserver {
+    std::map<std::pair<uint32_t, uint32_t>, std::vector<float>> rows;  // by position and layer
+    bool twice = false;
+    bool wants(RequestId) const override { return true; }
+    void see(RequestId, uint32_t, uint32_t position, uint32_t layer, std::span<const float> hidden) override {
+      twice |= !rows.emplace(std::pair(position, layer), std::vector(hidden.begin(), hidden.end())).second;
+    }
+  };
+  const std::vector<Request> requests = some_requests(1, 24);
+  const std::vector<Answer> expected = plain(requests);
+  Observer alone;
+  Observer drafted;
+  EngineOptions o = many(1);
+  o.observer = &alone;
+  expect_same(o, requests, expected);
+  o.observer = &drafted;
+  o.speculation = {oracle(requests, expected, 3), 4, false};
+  expect_same(o, requests, expected);
+  EXPECT_FALSE(drafted.twice);
+  EXPECT_EQ(drafted.rows, alone.rows);
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, SpeculationTest, ::testing::Values(Family::llama, Family::gemma3),
+                         [](const auto& family) {
+                           return family.param == Family::llama ? "llama" : "gemma3";
+                         });
+
+}  // namespace
+}  // namespace headrace
