@@ -26,7 +26,9 @@ Status bench(BenchFlags& flags) {
   }
   HEADRACE_TRY(const TraceFile trace, TraceFile::open(flags.trace));
   flags.engine.trace = trace.trace();
-  const Status done = flags.batched ? bench_batched(flags) : bench_speed(flags);
+  const Status done = !flags.prompts.empty() ? bench_drafts(flags)
+                      : flags.batched        ? bench_batched(flags)
+                                             : bench_speed(flags);
   // Also of what was interrupted; but there is nothing to see in a trace of an error.
   if (done || done.error().code == Errc::cancelled) HEADRACE_RETURN_IF_ERROR(trace.finish(flags.model.quiet));
   return done;
@@ -79,6 +81,30 @@ void add_batched_flags(CLI::App& verb, BenchFlags& flags) {
       ->needs(batched);
 }
 
+void add_draft_flags(CLI::App& verb, BenchFlags& flags) {
+  add_speculation_flags(verb, flags.engine.speculation);
+  CLI::Option* prompts =
+      verb.add_option(
+              "--prompts", flags.prompts,
+              "Answer real prompts with and without drafts, -n tokens each: lines of JSON with a prompt, a "
+              "question or turns, and a category")
+          ->type_name(kFileValue)
+          ->excludes(verb.get_option("--batched"));
+  add_numbers(verb, "--parallel", flags.n_parallel, 1, kMaxSequences, "Answers written at once [1]")
+      ->needs(prompts);
+  verb.add_option("--category", flags.categories, "Only prompts of this one; may be repeated")
+      ->needs(prompts)
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->type_name("NAME");
+  add_number(verb, "--most-prompts", flags.most_prompts, 0U, kMaxTokens, "Of a category; 0: all [0]",
+             "0 or more")
+      ->needs(prompts);
+  add_number(verb, "--prompt-context", flags.prompt_context, 16U, kMaxTokens,
+             "Tokens of prompt and answer at most [2048]", "16 or more")
+      ->needs(prompts);
+}
+
 }  // namespace
 
 void register_bench(CLI::App& app, Action& action) {
@@ -87,6 +113,7 @@ void register_bench(CLI::App& app, Action& action) {
   add_model_flag(verb, flags->model);
   add_test_flags(verb, *flags);
   add_batched_flags(verb, *flags);
+  add_draft_flags(verb, *flags);
   begin_group(verb, kEngineGroup);
   add_numbers(verb, "--threads,-t", flags->n_threads, 0, kMaxThreads, "Threads; 0: as many as cores [0]");
   add_numbers(verb, "--batch-size,-b", flags->n_batch, 1, kMaxRows, "Prompt tokens queued at once [2048]");

@@ -37,6 +37,11 @@ struct BenchFlags {
   std::vector<uint32_t> n_pl = {1, 2, 4, 8};
   bool pp_shared = false;
   uint32_t kv_tokens = 0;
+  std::vector<uint32_t> n_parallel = {1};
+  std::string prompts;                  // a file: drafts against plain decoding
+  std::vector<std::string> categories;  // of those; empty: all
+  uint32_t most_prompts = 0;            // of a category; 0: all
+  uint32_t prompt_context = 2048;
   std::string trace;  // a file
   bool no_ceilings = false;
   bool progress = false;
@@ -56,5 +61,6 @@ void cool_off(const BenchFlags& flags);
 /// The benchmarks, from flags to table. What was measured is printed, whatever ends them.
 Status bench_speed(const BenchFlags& flags);
 Status bench_batched(const BenchFlags& flags);
+Status bench_drafts(const BenchFlags& flags);
 
 }  // namespace headrace::cli
