@@ -64,9 +64,11 @@ static void split_pairs(const float* x, size_t x_stride, size_t rows, size_t k, 
   }
 }
 
+constexpr size_t kPairAheadBytes = 4096;
+
 // Adds S segments of `inputs` for R rows of a tile of `width`, from row `row` and input `begin` on, and for P
-// panels.
-template <int R, int P, int S>
+// panels. First: for these rows the panels come from memory.
+template <int R, int P, int S, bool First>
 static void pair_segments(const MachineTask& t, const uint16_t* tile, size_t width, size_t row, size_t begin,
                           size_t inputs, TreeSums<R> (&sums)[P]) {
   V16 acc[S][P][R];
@@ -82,6 +84,7 @@ static void pair_segments(const MachineTask& t, const uint16_t* tile, size_t wid
         const std::byte* at = t.panels[p] + (begin + kMachineSegment * s + i) * 32;
         w[p] = load_pairs(at);
         if (S > 1) __builtin_prefetch(at + S * kMachineSegment * 32, 0, 2);  // the next tile of segments
+        if (S == 1 && First) __builtin_prefetch(at + kPairAheadBytes);
       }
       const uint16_t* x = tile + (begin + kMachineSegment * s + i) * width + 2 * row;
 #pragma GCC unroll 12
@@ -96,23 +99,29 @@ static void pair_segments(const MachineTask& t, const uint16_t* tile, size_t wid
   }
 }
 
-template <int R, int P>
-static void pair_rows(const MachineTask& t, size_t first, size_t width, size_t row) {
+template <int R, int P, bool First>
+static void pair_rows_from(const MachineTask& t, size_t first, size_t width, size_t row) {
   constexpr int S = R * P >= 8 ? 1 : 8 / (R * P);
   const uint16_t* tile = t.pieces + first / kPairRows * t.tile_stride;
   TreeSums<R> sums[P];
   for (TreeSums<R>& sum : sums) sum.restart(machine_segments(t.k));
   size_t begin = 0;
   for (; begin + S * kMachineSegment <= t.k; begin += S * kMachineSegment)
-    pair_segments<R, P, S>(t, tile, width, row, begin, kMachineSegment, sums);
+    pair_segments<R, P, S, First>(t, tile, width, row, begin, kMachineSegment, sums);
   for (; begin + kMachineSegment <= t.k; begin += kMachineSegment)
-    pair_segments<R, P, 1>(t, tile, width, row, begin, kMachineSegment, sums);
-  if (begin < t.k) pair_segments<R, P, 1>(t, tile, width, row, begin, t.k - begin, sums);
+    pair_segments<R, P, 1, First>(t, tile, width, row, begin, kMachineSegment, sums);
+  if (begin < t.k) pair_segments<R, P, 1, First>(t, tile, width, row, begin, t.k - begin, sums);
   for (int p = 0; p < P; ++p) {
     for (int r = 0; r < R; ++r) {
       store(t.y[p] + (first + row + static_cast<size_t>(r)) * t.y_stride, sums[p].total(r));
     }
   }
+}
+
+template <int R, int P>
+static void pair_rows(const MachineTask& t, size_t first, size_t width, size_t row) {
+  first + row == 0 ? pair_rows_from<R, P, true>(t, first, width, row)
+                   : pair_rows_from<R, P, false>(t, first, width, row);
 }
 
 // Rows from `row` on of the tile that begins with row `first` and has `width` rows.

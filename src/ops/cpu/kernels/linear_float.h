@@ -27,8 +27,10 @@ struct WeightBF16 {
   }
 };
 
-// Adds S whole segments for R rows, from input `begin` on.
-template <typename Format, int R, int S>
+constexpr size_t kFloatAheadBytes = 4096;
+
+// Adds S whole segments for R rows, from input `begin` on. First: for these rows the panel comes from memory.
+template <typename Format, int R, int S, bool First>
 static void float_segments(const LinearTask& t, size_t row, size_t begin, TreeSums<R>& sums) {
   V16 acc[S][R];
   for (int s = 0; s < S; ++s) {
@@ -52,6 +54,10 @@ static void float_segments(const LinearTask& t, size_t row, size_t begin, TreeSu
     for (size_t line = 0; S > 1 && line < Format::inputs * step_bytes; line += 64) {
       __builtin_prefetch(p + (64 + i) * step_bytes + line, 0, 2);
     }
+    // One segment is one stream, which goes on in the next panel.
+    for (size_t line = 0; S == 1 && First && line < Format::inputs * step_bytes; line += 64) {
+      __builtin_prefetch(p + kFloatAheadBytes + i * step_bytes + line);
+    }
     for (int s = 0; s < S; ++s) {
       const size_t k = static_cast<size_t>(s) * 64 + i;
       V16 w[Format::inputs];
@@ -64,13 +70,13 @@ static void float_segments(const LinearTask& t, size_t row, size_t begin, TreeSu
   for (int s = 0; s < S; ++s) sums.add(acc[s]);
 }
 
-template <typename Format, int R>
+template <typename Format, int R, bool First>
 static void float_rows(const LinearTask& t, size_t row) {
   constexpr int S = kFloatTile / R;
   TreeSums<R> sums((t.k + 63) / 64);
   size_t begin = 0;
-  for (; begin + 64 * S <= t.k; begin += 64 * S) float_segments<Format, R, S>(t, row, begin, sums);
-  for (; begin + 64 <= t.k; begin += 64) float_segments<Format, R, 1>(t, row, begin, sums);
+  for (; begin + 64 * S <= t.k; begin += 64 * S) float_segments<Format, R, S, First>(t, row, begin, sums);
+  for (; begin + 64 <= t.k; begin += 64) float_segments<Format, R, 1, First>(t, row, begin, sums);
   if (begin < t.k) {
     V16 acc[R];
     for (int r = 0; r < R; ++r) acc[r] = set1(0.0F);
@@ -87,12 +93,19 @@ static void float_rows(const LinearTask& t, size_t row) {
   for (int r = 0; r < R; ++r) store(t.y + (row + static_cast<size_t>(r)) * t.y_stride, sums.total(r));
 }
 
+// All rows from `row` on of which R fit; returns the next.
+template <typename Format, int R>
+static size_t float_tiles(const LinearTask& t, size_t row) {
+  for (; row + R <= t.rows; row += R)
+    row == 0 ? float_rows<Format, R, true>(t, row) : float_rows<Format, R, false>(t, row);
+  return row;
+}
+
 template <typename Format>
 static void float_panel(const LinearTask& t) {
-  size_t row = 0;
-  for (; row + kFloatTile <= t.rows; row += kFloatTile) float_rows<Format, kFloatTile>(t, row);
-  for (; row + 2 <= t.rows; row += 2) float_rows<Format, 2>(t, row);
-  for (; row < t.rows; ++row) float_rows<Format, 1>(t, row);
+  size_t row = float_tiles<Format, kFloatTile>(t, 0);
+  row = float_tiles<Format, 2>(t, row);
+  float_tiles<Format, 1>(t, row);
 }
 
 static void linear_float(const LinearTask& t) {

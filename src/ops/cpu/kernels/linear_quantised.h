@@ -87,13 +87,11 @@ struct QuantRows {
   }
 };
 
-// Few rows wait for memory, and the hardware's prefetchers alone reach two thirds of what a core can read:
-// lines this far ahead are asked for, across the end of the panel into the next one.
+// A panel comes from memory while its first rows are multiplied, and the hardware's prefetchers alone reach two
+// thirds of what a core can read: lines this far ahead are asked for, across the end of the panel into the next.
+// For later rows it is in the cache (First says which rows these are).
 constexpr size_t kAheadBytes = 4096;
-constexpr int kMemoryBoundRows = 4;
-template <int R>
 static inline void ask_ahead(const std::byte* p, size_t bytes) {
-  if (R > kMemoryBoundRows) return;
   for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + kAheadBytes + i);
 }
 
@@ -115,7 +113,7 @@ static inline void dot_quads(const std::byte* p, const int8_t* a, int first, int
   for (int r = 0; R <= 2 && r < R; ++r) dots[r] = int_add(dots[r], odd[r]);
 }
 
-template <typename Format, int R>
+template <typename Format, int R, bool First>
 static void groups_of_32(const LinearTask& t, size_t row) {
   constexpr size_t group_bytes = Format::d_at + kHalvesBytes * (Format::minimum ? 2 : 1);
   const QuantRows<R> x(t, row);
@@ -127,7 +125,7 @@ static void groups_of_32(const LinearTask& t, size_t row) {
     V16 acc[R];
     for (int r = 0; r < R; ++r) acc[r] = set1(0.0F);
     for (size_t g = begin; g < end; ++g, p += group_bytes) {
-      ask_ahead<R>(p, group_bytes);
+      if (First) ask_ahead(p, group_bytes);
       I16 dots[R];
       dot_quads<Format, R>(p, x.group(g), 0, 8, dots);
       const V16 d = halves(p + Format::d_at);
@@ -148,7 +146,7 @@ static void groups_of_32(const LinearTask& t, size_t row) {
 }
 
 // The super-block's sums stay integers. A minimum belongs to 32 inputs, whose sum is that of two sixteens.
-template <typename Format, int R>
+template <typename Format, int R, bool First>
 static void super_blocks(const LinearTask& t, size_t row) {
   constexpr size_t block_bytes = Format::scales_at + 256 + 2 * kHalvesBytes;
   const QuantRows<R> x(t, row);
@@ -160,7 +158,7 @@ static void super_blocks(const LinearTask& t, size_t row) {
     I16 products[R];
     for (int r = 0; r < R; ++r) products[r] = int_set1(0);
     for (size_t g = 0; g < 8; ++g) {
-      ask_ahead<R>(p + g * (block_bytes / 8), block_bytes / 8);
+      if (First) ask_ahead(p + g * (block_bytes / 8), block_bytes / 8);
       I16 dots[R];
       dot_quads<Format, R>(p + g * Format::group_bytes, x.group(8 * b + g), 0, 8, dots);
       const I16 scale = load_u8(scales + 16 * g);
@@ -187,7 +185,7 @@ static void super_blocks(const LinearTask& t, size_t row) {
 }
 
 // Sixteen groups of 16 with signed scales; quants are stored with 32 added, which is taken off at the end.
-template <int R>
+template <int R, bool First>
 static void super_blocks_q6(const LinearTask& t, size_t row) {
   constexpr size_t block_bytes = kQ6KScales + 256 + kHalvesBytes;
   const QuantRows<R> x(t, row);
@@ -202,7 +200,7 @@ static void super_blocks_q6(const LinearTask& t, size_t row) {
     for (size_t g = 0; g < 8; ++g) {
       const I16 low = load_s8(scales + 32 * g);
       const I16 high = load_s8(scales + 32 * g + 16);
-      ask_ahead<R>(p + g * (block_bytes / 8), block_bytes / 8);
+      if (First) ask_ahead(p + g * (block_bytes / 8), block_bytes / 8);
       I16 dots[R];
       dot_quads<Q6_K, R>(p + g * Q6_K::group_bytes, x.group(8 * b + g), 0, 4, dots);
       for (int r = 0; r < R; ++r) products[r] = int_add(products[r], int_mul(low, dots[r]));
@@ -224,28 +222,33 @@ static void super_blocks_q6(const LinearTask& t, size_t row) {
   for (int r = 0; r < R; ++r) store(t.y + (row + static_cast<size_t>(r)) * t.y_stride, sums.total(r));
 }
 
-template <int R>
-static void quantised_rows(const LinearTask& t, size_t row) {
+template <int R, bool First>
+static void rows_of_type(const LinearTask& t, size_t row) {
   switch (t.type) {
     case DType::Q4_0:
-      return groups_of_32<Q4_0, R>(t, row);
+      return groups_of_32<Q4_0, R, First>(t, row);
     case DType::Q4_1:
-      return groups_of_32<Q4_1, R>(t, row);
+      return groups_of_32<Q4_1, R, First>(t, row);
     case DType::Q5_0:
-      return groups_of_32<Q5_0, R>(t, row);
+      return groups_of_32<Q5_0, R, First>(t, row);
     case DType::Q8_0:
-      return groups_of_32<Q8_0, R>(t, row);
+      return groups_of_32<Q8_0, R, First>(t, row);
     case DType::Q4_K:
-      return super_blocks<Q4_K, R>(t, row);
+      return super_blocks<Q4_K, R, First>(t, row);
     case DType::Q5_K:
-      return super_blocks<Q5_K, R>(t, row);
+      return super_blocks<Q5_K, R, First>(t, row);
     case DType::Q6_K:
-      return super_blocks_q6<R>(t, row);
+      return super_blocks_q6<R, First>(t, row);
     case DType::F32:
     case DType::F16:
     case DType::BF16:
       return;
   }
+}
+
+template <int R>
+static void quantised_rows(const LinearTask& t, size_t row) {
+  row == 0 ? rows_of_type<R, true>(t, row) : rows_of_type<R, false>(t, row);
 }
 
 // Rows [row, end), which are in one tile: R at a time, then fewer.

@@ -109,7 +109,7 @@ struct GroupSegment {
     int8_t* decoded = t.decoded + segment % 2 * (8 * kGroupTile);
     const __m512i offset = _mm512_set1_epi8(static_cast<char>(Format::offset));
     for (size_t g = 0; g < groups; ++g, p += group_bytes) {
-      ask_ahead<1>(p, group_bytes);
+      ask_ahead(p, group_bytes);
       d[g] = halves(p + Format::d_at);
       if (Format::minimum) m[g] = halves(p + Format::d_at + kHalvesBytes);
       for (int j = 0; decodes && j < 8; ++j)
@@ -335,7 +335,7 @@ static void block_tiles(const LinearTask& t, size_t tiles) {
   size_t step = 0;
   for (Position in; in.segment < blocks; ++step) {
     if (in.tile == 0) {
-      ask_ahead<1>(panel(in.segment), Scaled::block_bytes);
+      ask_ahead(panel(in.segment), Scaled::block_bytes);
       Scaled::decode(panel(in.segment), weights(in.segment));
       publish_to_tiles();
     }
