@@ -340,8 +340,8 @@ std::span<const GroupStep> StateStore::plan(std::span<const Row> rows) {
     size_t end = first;
     while (end < rows.size() && rows[end].sequence == rows[first].sequence) {
       const Row& row = rows[end];
-      HEADRACE_CHECK(row.ancestors == 0 && row.position == s.length + (end - first) &&
-                     row.slot == row.position);
+      HEADRACE_CHECK(row.ancestors == 0 && row.position == rows[first].position + (end - first) &&
+                     row.position >= s.length && row.slot == row.position);
       ++end;
     }
     for (size_t g = 0; g < specs_.size(); ++g) {

@@ -70,8 +70,8 @@ class StateStore {
   void trim(SequenceId sequence);
 
   /// Builds the plan of a step: rows of one sequence stand together, in order of position, beginning at its
-  /// committed length; room for them has been reserved. Returns one GroupStep a layer group, whose pointers
-  /// stay valid until the next call.
+  /// committed length or after rows that were stored since the last commit; room for them has been reserved.
+  /// Returns one GroupStep a layer group, whose pointers stay valid until the next call.
   std::span<const GroupStep> plan(std::span<const Row> rows);
 
   /// What the first rows stored since the last commit were of: they become part of the sequence. What else

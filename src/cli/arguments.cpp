@@ -9,11 +9,12 @@
 namespace headrace::cli {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kLongNames = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 12> kLongNames = {{
     {"-ctk", "--cache-type-k"},
     {"-ctv", "--cache-type-v"},
     {"-tb", "--threads-batch"},
     {"-np", "--parallel"},
+    {"-md", "--model-draft"},
     {"-sys", "--system-prompt"},
     {"-ub", "--ubatch-size"},
     {"-pg", "--pg"},

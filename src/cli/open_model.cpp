@@ -41,7 +41,6 @@ EngineOptions options_of(const EngineFlags& flags) {
   options.key_type = flags.key_type;
   options.value_type = flags.value_type;
   options.activations = flags.activations;
-  options.speculation = speculation_of(flags.speculation);
   options.policy = flags.policy;
   options.trace = flags.trace;
   options.interrupt = &interrupted();
@@ -111,6 +110,7 @@ Result<OpenModel> open_model(const ModelFlags& flags, const EngineFlags& engine_
   HEADRACE_TRY(std::unique_ptr<Model> model, load_model(file, *backend, *ledger, load));
   progress.finish();
   EngineOptions options = options_of(engine_flags);
+  HEADRACE_TRY(options.speculation, speculation_of(engine_flags.speculation));
   options.decode_threads = threads;
   options.batch_threads = threads_batch;
   HEADRACE_TRY(std::unique_ptr<Engine> engine,

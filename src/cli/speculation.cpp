@@ -1,8 +1,10 @@
 #include "cli/speculation.h"
 
+#include "cli/open_model.h"
 #include "cli/options.h"
 #include "decode/draft.h"
 #include "decode/ngram_drafter.h"
+#include "engine/model_drafter.h"
 
 namespace headrace::cli {
 
@@ -13,23 +15,34 @@ void add_speculation_flags(CLI::App& app, SpeculationFlags& flags) {
          "Who proposes tokens that one step checks together: ngram (what followed the same words before) or "
          "none. Answers stay the same [none]")
       ->check([](const std::string& text) {
-        return text == "none" || text == "ngram" ? std::string()
-                                                 : "expected none or ngram, found '" + text + "'";
+        const bool known = text == "none" || text == "ngram" || text == "model";
+        return known ? std::string() : "expected none, ngram or model, found '" + text + "'";
       })
-      ->type_name("none|ngram");
+      ->type_name("none|ngram|model");
+  app.add_option("--model-draft", flags.draft_model, "The draft model, with the same vocabulary (also -md)")
+      ->type_name(kModelValue);
   add_number(app, "--draft-max", flags.most, 1U, kMaxDraftNodes, "Tokens of a draft at most [8]", "1 to 63");
   app.add_flag("--draft-fixed", flags.fixed,
                "Always draft as many as --draft-max says, not as many as pay at the moment");
 }
 
-SpeculationOptions speculation_of(const SpeculationFlags& flags) {
+Result<SpeculationOptions> speculation_of(const SpeculationFlags& flags) {
   SpeculationOptions options;
   options.most = flags.most;
   options.automatic = !flags.fixed;
-  if (flags.type == "ngram") {
+  const std::string& type = flags.draft_model.empty() || flags.type != "none" ? flags.type : "model";
+  if ((type == "model") != !flags.draft_model.empty()) {
+    return make_error(Errc::usage, "--spec-type {} {} a --model-draft", type,
+                      type == "model" ? "needs" : "has no use for");
+  }
+  if (type == "ngram") {
     options.drafter = [](const DrafterWorld&) -> Result<std::unique_ptr<Drafter>> {
       return make_ngram_drafter();
     };
+  } else if (type == "model") {
+    HEADRACE_TRY(ModelFile opened, open_model_file({flags.draft_model}));
+    const auto file = std::make_shared<const ModelFile>(std::move(opened));
+    options.drafter = [file](const DrafterWorld& world) { return make_model_drafter(*file, world); };
   }
   return options;
 }

@@ -14,9 +14,11 @@ struct SpeculationFlags {
   std::string type = "none";
   uint32_t most = 8;
   bool fixed = false;
+  std::string draft_model;  // as ModelFlags::model
 };
 void add_speculation_flags(CLI::App& app, SpeculationFlags& flags);
 
-SpeculationOptions speculation_of(const SpeculationFlags& flags);
+/// Fails with usage where flags contradict each other, and as opening a model does.
+Result<SpeculationOptions> speculation_of(const SpeculationFlags& flags);
 
 }  // namespace headrace::cli

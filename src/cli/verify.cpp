@@ -34,6 +34,7 @@ struct VerifyFlags {
   std::string tiers;
   std::string spec_type = "none";
   uint32_t draft_most = 4;
+  std::string draft_model;
   bool json = false;
 };
 
@@ -136,11 +137,14 @@ Status verify(const VerifyFlags& flags) {
   options.engine.value_type = flags.engine.value_type;
   options.engine.activations = flags.engine.activations;
   options.cancel = &interrupted();
-  if (flags.spec_type == "recall")
+  if (flags.spec_type == "recall") {
     options.recall = flags.draft_most;
-  else
-    options.engine.speculation =
-        speculation_of({.type = flags.spec_type, .most = flags.draft_most, .fixed = true});
+  } else {
+    HEADRACE_TRY(options.engine.speculation, speculation_of({.type = flags.spec_type,
+                                                             .most = flags.draft_most,
+                                                             .fixed = true,
+                                                             .draft_model = flags.draft_model}));
+  }
   Progress progress("verifying", Progress::Unit::trials, flags.model.quiet);
   options.progress = [&](uint32_t done, uint32_t total) { progress.update(done, total); };
 
@@ -180,10 +184,12 @@ void register_verify(CLI::App& app, Action& action) {
                   "Trials with drafts, answers alone without: recall (the right answer, partly wrong) or "
                   "ngram [none]")
       ->check([](const std::string& text) {
-        const bool known = text == "none" || text == "recall" || text == "ngram";
-        return known ? std::string() : "expected none, recall or ngram, found '" + text + "'";
+        const bool known = text == "none" || text == "recall" || text == "ngram" || text == "model";
+        return known ? std::string() : "expected none, recall, ngram or model, found '" + text + "'";
       })
-      ->type_name("none|recall|ngram");
+      ->type_name("none|recall|ngram|model");
+  verb.add_option("--model-draft", flags->draft_model, "The draft model, with the same vocabulary (also -md)")
+      ->type_name(kModelValue);
   add_number(verb, "--draft-max", flags->draft_most, 1U, kMaxDraftNodes, "Tokens of a draft at most [4]",
              "1 to 63");
   begin_group(verb, kEngineGroup);

@@ -16,13 +16,16 @@ std::string_view name_of(MemoryUse use) {
       return "scratch";
     case MemoryUse::activations:
       return "activations";
+    case MemoryUse::drafts:
+      return "drafts";
   }
   return "unknown";
 }
 
 Status MemoryLedger::reserve(MemoryUse use, uint64_t bytes, std::string_view what, std::string_view hint) {
+  if (whole_ != nullptr) HEADRACE_RETURN_IF_ERROR(whole_->reserve(use_in_whole_, bytes, what, hint));
   const std::lock_guard lock(mutex_);
-  const uint64_t free = cap_ - std::min(cap_, total_);
+  const uint64_t free = whole_ != nullptr ? bytes : cap_ - std::min(cap_, total_);
   if (bytes > free) {
     return make_error(Errc::out_of_budget, "{}: {} bytes needed ({}), {} bytes free ({}){}{}", what, bytes,
                       human_bytes(bytes), free, human_bytes(free), hint.empty() ? "" : "; ", hint);
@@ -35,6 +38,7 @@ Status MemoryLedger::reserve(MemoryUse use, uint64_t bytes, std::string_view wha
 }
 
 void MemoryLedger::release(MemoryUse use, uint64_t bytes) {
+  if (whole_ != nullptr) whole_->release(use_in_whole_, bytes);
   const std::lock_guard lock(mutex_);
   const auto index = static_cast<size_t>(use);
   HEADRACE_CHECK(used_[index] >= bytes);
@@ -43,6 +47,7 @@ void MemoryLedger::release(MemoryUse use, uint64_t bytes) {
 }
 
 uint64_t MemoryLedger::used() const {
+  if (whole_ != nullptr) return whole_->used();
   const std::lock_guard lock(mutex_);
   return total_;
 }

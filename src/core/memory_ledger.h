@@ -12,14 +12,17 @@
 
 namespace headrace {
 
-enum class MemoryUse { weights, kv, scratch, activations };
-inline constexpr size_t kMemoryUses = 4;
+enum class MemoryUse { weights, kv, scratch, activations, drafts };
+inline constexpr size_t kMemoryUses = 5;
 std::string_view name_of(MemoryUse use);
 
 /// Thread-safe.
 class MemoryLedger {
  public:
   explicit MemoryLedger(uint64_t cap_bytes) : cap_(cap_bytes) {}
+  /// A part of another one, which must outlive it: all that is booked here is booked there, as `use`. Cap and
+  /// total are the whole's, the uses are the part's own.
+  MemoryLedger(MemoryLedger& whole, MemoryUse use) : whole_(&whole), use_in_whole_(use), cap_(whole.cap()) {}
 
   /// Books `bytes`, or refuses with out_of_budget: the message names bytes needed and free, and `hint` (the
   /// flag that would help).
@@ -32,6 +35,8 @@ class MemoryLedger {
   uint64_t high_water(MemoryUse use) const;
 
  private:
+  MemoryLedger* whole_ = nullptr;
+  MemoryUse use_in_whole_ = MemoryUse::weights;
   mutable std::mutex mutex_;
   uint64_t cap_;
   uint64_t total_ = 0;

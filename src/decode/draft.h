@@ -13,7 +13,7 @@ inline constexpr uint32_t kMaxDraftNodes = 63;
 
 /// How sure a drafter is of a token, from 0. Classes mean nothing by themselves: how often tokens of each are
 /// right is learnt (draft_length.h).
-inline constexpr uint32_t kTrustClasses = 8;
+inline constexpr uint32_t kTrustClasses = 16;
 
 /// Nodes stand in order of proposal, parents before their children. A chain is the tree whose node i follows
 /// node i - 1. Takes no memory from the heap.

@@ -1,6 +1,6 @@
-// Drafts from the text itself: what followed the last few tokens when they stood there before (prompt
-// lookup). Costs nothing, and is right where answers repeat their prompts or themselves: code, summaries,
-// retrieved passages.
+// Drafts from the text itself: what followed the last few tokens when they stood there before (prompt lookup,
+// with a vote where it happened more than once). Costs nothing, and is right where answers repeat their
+// prompts or themselves: code, summaries, retrieved passages.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,7 @@ struct NgramOptions {
   uint32_t look_back = 1 << 16;  // tokens of the text that are searched
 };
 
-/// The trust class of a token is how many tokens agreed, counted from `shortest`.
+/// The trust class of a token is made of how many tokens agree and whether all that agree say the same.
 std::unique_ptr<Drafter> make_ngram_drafter(const NgramOptions& options = {});
 
 }  // namespace headrace

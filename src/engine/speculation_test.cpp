@@ -1,6 +1,7 @@
 // Drafts change how fast answers come and nothing else: whatever is drafted, tokens and log-probabilities are
 // those of plain decoding.
 #include "decode/ngram_drafter.h"
+#include "engine/model_drafter.h"
 #include "engine/testing/engine_world.h"
 
 namespace headrace {
@@ -89,6 +90,16 @@ class SpeculationTest : public ::testing::TestWithParam<Family> {
   static Result<std::unique_ptr<Drafter>> ngram(const DrafterWorld&) {
     return make_ngram_drafter({.shortest = 1});
   }
+  // A model of the same family; seed 5 is the target itself.
+  static std::function<Result<std::unique_ptr<Drafter>>(const DrafterWorld&)> model(uint64_t seed) {
+    const testing::TinyModelOptions tiny = {.type = DType::Q8_0, .seed = seed};
+    const bool llama = GetParam() == Family::llama;
+    const auto bytes = std::make_shared<const std::string>(
+        (llama ? testing::tiny_llama(tiny) : testing::tiny_gemma3(tiny)).bytes());
+    const auto file = std::make_shared<const ModelFile>(
+        GgufFile::parse("draft", headrace::testing::as_bytes(*bytes)).value());
+    return [bytes, file](const DrafterWorld& world) { return make_model_drafter(*file, world); };
+  }
   // All at once; returns what the engine counted.
   EngineStats expect_same(const EngineOptions& o, std::span<const Request> requests,
                           std::span<const Answer> expected) {
@@ -132,6 +143,60 @@ TEST_P(SpeculationTest, ADraftThatIsAlwaysRightBringsOneTokenMoreThanItHas) {
     const EngineStats stats = expect_same(o, requests, expected);
     EXPECT_EQ(stats.steps, 1 + 30 / (most + 1)) << most;
   }
+}
+
+TEST_P(SpeculationTest, ADraftModelThatIsTheModelIsAlwaysRight) {
+  const std::vector<Request> requests = some_requests(9, 31);
+  const std::vector<Answer> expected = plain(requests);
+  for (const uint32_t sequences : {1U, 4U, 9U}) {
+    for (const uint32_t most : {1U, 3U, 5U}) {
+      EngineOptions o = many(sequences);
+      o.speculation = {model(5), most, false};
+      const EngineStats stats = expect_same(o, requests, expected);
+      EXPECT_GT(stats.drafts.tokens, 50U);
+      EXPECT_EQ(stats.drafts.accepted, stats.drafts.tokens) << sequences << " " << most;
+    }
+  }
+}
+
+TEST_P(SpeculationTest, AnotherDraftModelChangesNoAnswer) {
+  const std::vector<Request> requests = some_requests(9, 31);
+  const std::vector<Answer> expected = plain(requests);
+  for (const uint64_t seed : {6U, 7U}) {
+    EngineOptions o = many(4, 256);
+    o.batch_rows = 16;
+    o.speculation = {model(seed), 4, false};
+    const EngineStats stats = expect_same(o, requests, expected);
+    EXPECT_GT(stats.drafts.tokens, 50U);
+    EXPECT_LT(stats.drafts.accepted, stats.drafts.tokens);
+  }
+}
+
+TEST_P(SpeculationTest, ADraftModelKeepsItsKeysWhenADraftIsPartlyRight) {
+  // The oracle for half of the depth: what is accepted must not be read again, what is not must be
+  // overwritten.
+  const std::vector<Request> requests = some_requests(6, 40);
+  const std::vector<Answer> expected = plain(requests);
+  EngineOptions o = many(3, 192);
+  o.speculation = {model(5), 6, true};
+  EXPECT_GT(expect_same(o, requests, expected).drafts.accepted, 0U);
+}
+
+TEST_P(SpeculationTest, ADraftModelWithAnotherVocabularyIsRefused) {
+  const std::string bytes =
+      tiny_bytes(GetParam() == Family::llama ? Family::gemma3 : Family::llama, DType::Q8_0);
+  const auto file =
+      std::make_shared<const ModelFile>(GgufFile::parse("draft", headrace::testing::as_bytes(bytes)).value());
+  MemoryLedger ledger(uint64_t{1} << 32);
+  auto backend = test_device(1);
+  const std::string target = tiny_bytes(GetParam(), DType::Q8_0);
+  const ModelFile target_file = GgufFile::parse("tiny", headrace::testing::as_bytes(target)).value();
+  auto loaded = load_model(target_file, *backend, ledger).value();
+  EngineOptions o = many(1);
+  o.speculation.drafter = [file](const DrafterWorld& world) { return make_model_drafter(*file, world); };
+  const auto made = Engine::create(std::move(backend), std::move(loaded), ledger, o);
+  ASSERT_FALSE(made);
+  EXPECT_NE(made.error().message.find("needs the same vocabulary"), std::string::npos);
 }
 
 TEST_P(SpeculationTest, DraftsFromTheTextItselfAreCheckedToo) {

@@ -43,6 +43,8 @@ struct ScratchNeeds {
   uint32_t max_rows = 0;
   uint32_t max_k = 0;  // inputs of a linear
   uint32_t max_d_head = 0;
+
+  friend bool operator==(const ScratchNeeds&, const ScratchNeeds&) = default;
 };
 
 /// The most entries of a row that top_k() gives.
@@ -97,7 +99,7 @@ class Backend {
   /// Host threads that ops may use from now on, up to those it was made with (no effect on a device without).
   virtual void use_threads(size_t) {}
   virtual size_t threads() const { return 1; }
-  /// Takes the scratch memory that ops on such shapes need.
+  /// Takes the scratch memory that ops on such shapes need. Asked again, there is room for both.
   virtual Status prepare(MemoryLedger& ledger, const ScratchNeeds& needs) = 0;
 
   // --- weights ------------------------------------------------------------------------------------------

@@ -65,7 +65,11 @@ class CpuBackend final : public Backend {
   void use_threads(size_t count) override { pool_.use(std::clamp<size_t>(count, 1, pool_.threads())); }
   size_t threads() const override { return pool_.threads(); }
 
-  Status prepare(MemoryLedger& ledger, const ScratchNeeds& needs) override {
+  Status prepare(MemoryLedger& ledger, const ScratchNeeds& more) override {
+    const ScratchNeeds needs = {std::max(needs_.max_rows, more.max_rows), std::max(needs_.max_k, more.max_k),
+                                std::max(needs_.max_d_head, more.max_d_head)};
+    if (needs == needs_) return {};
+    scratch_ = DeviceBuffer();
     const size_t rows = needs.max_rows;
     const size_t k = round_up(needs.max_k, 256);
     max_rows_ = rows;
@@ -94,8 +98,8 @@ class CpuBackend final : public Backend {
     workers_ = scratch_.data() + activation_bytes;
     panel_bytes_ = panel_bytes;
     tail_bytes_ = tail_bytes;
-    max_rows_ = rows;
     max_k_ = k;
+    needs_ = needs;
     return {};
   }
 
@@ -483,6 +487,7 @@ class CpuBackend final : public Backend {
   const cpu::KernelTable& kernels_;
   const cpu::MachineKernels* machine_;  // null in level `exact`
   ThreadPool pool_;
+  ScratchNeeds needs_;
   DeviceBuffer scratch_;
   cpu::QuantisedTiles activations_ = {};
   uint16_t* pieces_ = nullptr;

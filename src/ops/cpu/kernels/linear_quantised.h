@@ -87,9 +87,9 @@ struct QuantRows {
   }
 };
 
-// A panel comes from memory while its first rows are multiplied, and the hardware's prefetchers alone reach two
-// thirds of what a core can read: lines this far ahead are asked for, across the end of the panel into the next.
-// For later rows it is in the cache (First says which rows these are).
+// A panel comes from memory while its first rows are multiplied, and the hardware's prefetchers alone reach
+// two thirds of what a core can read: lines this far ahead are asked for, across the end of the panel into
+// the next. For later rows it is in the cache (First says which rows these are).
 constexpr size_t kAheadBytes = 4096;
 static inline void ask_ahead(const std::byte* p, size_t bytes) {
   for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + kAheadBytes + i);

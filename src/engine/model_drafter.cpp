@@ -1,0 +1,248 @@
+#include "engine/model_drafter.h"
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+
+#include "cache/state_store.h"
+#include "decode/draw_scratch.h"
+#include "engine/step_runner.h"
+
+namespace headrace {
+namespace {
+
+constexpr uint32_t kMostRows = 256;  // of a step that reads a prompt: the target waits meanwhile
+constexpr uint32_t kMostOutputs = 64;
+constexpr double kTimeStep = 0.1;
+
+// A sequence as the draft model knows it.
+struct Text {
+  uint64_t owner = 0;  // DraftRequest::sequence; 0: nobody's
+  SequenceId sequence = 0;
+  std::vector<int32_t> pending;  // tokens beyond the committed ones whose keys are stored: drafts
+};
+
+// A request at work.
+struct Writer {
+  const DraftRequest* request = nullptr;
+  Text* text = nullptr;
+  int32_t parent = Draft::kText;
+  uint32_t reading = 0;  // tokens of the text in this step
+};
+
+class ModelDrafter final : public Drafter {
+ public:
+  explicit ModelDrafter(MemoryLedger& ledger) : ledger_(ledger, MemoryUse::drafts) {}
+
+  Status start(const ModelFile& file, const DrafterWorld& world);
+
+  std::string_view name() const override { return "model"; }
+  void propose(std::span<const DraftRequest> requests) override;
+  void forget(uint64_t sequence) override;
+  double seconds_per_token(size_t /*sequences*/) const override { return seconds_; }
+
+ private:
+  Text* text_of(const DraftRequest& request);
+  bool sync(const DraftRequest& request, Text& text);
+  void catch_up();
+  void write_on();
+  void read_outputs(std::span<Writer* const> writers);
+  int32_t draw_token(const Writer& writer, size_t output, uint32_t position, double log_sum_exp);
+  uint8_t trust_of(size_t output, int32_t token, double log_sum_exp) const;
+
+  MemoryLedger ledger_;  // outlives what it has booked
+  std::unique_ptr<Model> model_;
+  std::optional<StepRunner> runner_;
+  std::optional<StateStore> store_;
+  uint32_t max_rows_ = 0;
+  std::vector<Text> texts_;
+  std::vector<Writer> writers_;
+  std::vector<Writer*> outputs_;  // whose rows have an output, in order
+  std::vector<Row> rows_;
+  std::vector<int32_t> history_;
+  DrawScratch scratch_;
+  double seconds_ = 0;  // of a token for everybody
+};
+
+Status ModelDrafter::start(const ModelFile& file, const DrafterWorld& world) {
+  HEADRACE_TRY(const ModelInfo info, describe_model(file));
+  const uint32_t vocab = world.model.info().vocab_size;
+  if (info.vocab_size != vocab) {
+    return make_error(Errc::unsupported,
+                      "{}: {} tokens, the model has {}: a draft model needs the same vocabulary", file.name(),
+                      info.vocab_size, vocab);
+  }
+  HEADRACE_TRY(model_,
+               load_model(file, world.backend, ledger_, {.progress = {}, .cancel = world.options.interrupt}));
+  const EngineOptions& options = world.options;
+  max_rows_ = std::max(std::min(options.batch_rows, kMostRows), options.sequences);
+  HEADRACE_TRY(runner_, StepRunner::create(world.backend, *model_, ledger_,
+                                           {.max_rows = max_rows_,
+                                            .max_outputs = std::min(options.sequences, kMostOutputs),
+                                            .activations = options.activations,
+                                            .interrupt = options.interrupt}));
+  HEADRACE_TRY(store_,
+               StateStore::create(world.backend, ledger_, model_->layer_groups(),
+                                  {.format = {options.key_type, options.value_type, options.page_tokens},
+                                   .sequences = options.sequences,
+                                   .context = options.context,
+                                   .tokens = options.kv_tokens,
+                                   .max_rows = max_rows_}));
+  texts_.resize(options.sequences);
+  for (Text& text : texts_) text.pending.reserve(options.speculation.most);
+  writers_.reserve(options.sequences);
+  outputs_.reserve(options.sequences);
+  rows_.reserve(max_rows_);
+  history_.reserve(options.context + kMaxDraftNodes);
+  return {};
+}
+
+void ModelDrafter::forget(uint64_t sequence) {
+  for (Text& text : texts_) {
+    if (text.owner != sequence) continue;
+    store_->close(text.sequence);
+    text.owner = 0;
+  }
+}
+
+Text* ModelDrafter::text_of(const DraftRequest& request) {
+  const auto own = std::ranges::find(texts_, request.sequence, &Text::owner);
+  if (own != texts_.end()) return &*own;
+  const auto free = std::ranges::find(texts_, uint64_t{0}, &Text::owner);
+  if (free == texts_.end()) return nullptr;
+  free->owner = request.sequence;
+  free->sequence = store_->open(0, request.tokens.first(request.tokens.size() - 1));
+  free->pending.clear();
+  return &*free;
+}
+
+// What was drafted and turned out right is kept; false if there are no pages for the draft.
+bool ModelDrafter::sync(const DraftRequest& request, Text& text) {
+  const uint32_t length = store_->length(text.sequence);
+  const std::span<const int32_t> since = request.tokens.subspan(length);
+  size_t right = 0;
+  while (right < text.pending.size() && right + 1 < since.size() && text.pending[right] == since[right])
+    ++right;
+  store_->commit(text.sequence, since.first(right));
+  text.pending.clear();
+  store_->trim(text.sequence);
+  return store_->reserve(text.sequence, static_cast<uint32_t>(request.tokens.size()) + request.most);
+}
+
+void ModelDrafter::propose(std::span<const DraftRequest> requests) {
+  writers_.clear();
+  for (const DraftRequest& request : requests) {
+    if (request.most == 0) continue;
+    Text* text = text_of(request);
+    if (text != nullptr && sync(request, *text)) writers_.push_back({&request, text});
+  }
+  if (writers_.empty()) return;
+  catch_up();
+  for (uint32_t depth = 1;; ++depth) {
+    std::erase_if(writers_,
+                  [&](const Writer& w) { return w.request->most <= depth || w.parent == Draft::kNone; });
+    if (writers_.empty()) return;
+    const auto begin = std::chrono::steady_clock::now();
+    write_on();
+    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
+    seconds_ = seconds_ == 0 ? passed.count() : seconds_ + kTimeStep * (passed.count() - seconds_);
+  }
+}
+
+// Rows for all that the texts have and the draft model has not read, the last of each with an output.
+void ModelDrafter::catch_up() {
+  while (true) {
+    rows_.clear();
+    outputs_.clear();
+    for (Writer& writer : writers_) {
+      const std::span<const int32_t> tokens = writer.request->tokens;
+      const uint32_t length = store_->length(writer.text->sequence);
+      const auto room = max_rows_ - static_cast<uint32_t>(rows_.size());
+      writer.reading = std::min(static_cast<uint32_t>(tokens.size()) - length, room);
+      for (uint32_t p = length; p < length + writer.reading; ++p) {
+        const bool last = p + 1 == tokens.size();
+        rows_.push_back({.token = tokens[p],
+                         .sequence = writer.text->sequence,
+                         .position = p,
+                         .slot = p,
+                         .outputs = static_cast<uint8_t>(last ? kLogits : kNoOutput)});
+        if (last) outputs_.push_back(&writer);
+      }
+    }
+    if (rows_.empty()) return;
+    runner_->run(*store_, rows_, nullptr);
+    read_outputs(outputs_);
+    for (const Writer& writer : writers_) {
+      const uint32_t length = store_->length(writer.text->sequence);
+      store_->commit(writer.text->sequence, writer.request->tokens.subspan(length, writer.reading));
+    }
+  }
+}
+
+// One token more for everybody who still writes.
+void ModelDrafter::write_on() {
+  rows_.clear();
+  outputs_.clear();
+  for (Writer& writer : writers_) {
+    const int32_t token = writer.request->draft->node(static_cast<uint32_t>(writer.parent)).token;
+    const auto position = static_cast<uint32_t>(writer.request->tokens.size() + writer.text->pending.size());
+    rows_.push_back({.token = token,
+                     .sequence = writer.text->sequence,
+                     .position = position,
+                     .slot = position,
+                     .outputs = kLogits});
+    writer.text->pending.push_back(token);
+    outputs_.push_back(&writer);
+  }
+  runner_->run(*store_, rows_, nullptr);
+  read_outputs(outputs_);
+}
+
+void ModelDrafter::read_outputs(std::span<Writer* const> writers) {
+  for (size_t first = 0; first < writers.size(); first += runner_->max_outputs()) {
+    const size_t count = std::min<size_t>(runner_->max_outputs(), writers.size() - first);
+    runner_->project(first, count);
+    int32_t likeliest[kMostOutputs] = {};
+    double sums[kMostOutputs] = {};
+    runner_->argmax(std::span(likeliest).first(count));
+    runner_->log_sum_exp(std::span(sums).first(count));
+    for (size_t i = 0; i < count; ++i) {
+      Writer& writer = *writers[first + i];
+      const DraftRequest& request = *writer.request;
+      const auto position = static_cast<uint32_t>(request.tokens.size() + request.draft->size());
+      const int32_t token =
+          is_plain_argmax(*request.sampling) ? likeliest[i] : draw_token(writer, i, position, sums[i]);
+      writer.parent = request.draft->add(token, writer.parent, trust_of(i, token, sums[i]));
+    }
+  }
+}
+
+// As the target would draw from these logits.
+int32_t ModelDrafter::draw_token(const Writer& writer, size_t output, uint32_t position, double log_sum_exp) {
+  const DraftRequest& request = *writer.request;
+  history_.assign(request.tokens.begin(), request.tokens.end());
+  for (uint32_t i = 0; i < request.draft->size(); ++i) history_.push_back(request.draft->node(i).token);
+  Draw drawn = draw(*request.sampling, runner_->logits(output), history_, position, log_sum_exp, scratch_);
+  scratch_.recycle(drawn);
+  return drawn.token;
+}
+
+// By the probability that the draft model gives its own token.
+uint8_t ModelDrafter::trust_of(size_t output, int32_t token, double log_sum_exp) const {
+  const double logprob = static_cast<double>(runner_->logit(output, token)) - log_sum_exp;
+  constexpr double kLeast[] = {-0.01, -0.03, -0.1, -0.2, -0.35, -0.5, -0.7, -0.9,
+                               -1.2,  -1.6,  -2.0, -2.5, -3.0,  -4.0, -5.0};
+  uint8_t trust = 0;
+  while (trust < std::size(kLeast) && logprob < kLeast[trust]) ++trust;
+  return trust;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Drafter>> make_model_drafter(const ModelFile& file, const DrafterWorld& world) {
+  auto drafter = std::make_unique<ModelDrafter>(world.ledger);
+  HEADRACE_RETURN_IF_ERROR(drafter->start(file, world));
+  return std::unique_ptr<Drafter>(std::move(drafter));
+}
+
+}  // namespace headrace
