@@ -16,6 +16,8 @@ struct SpeculationFlags {
   bool fixed = false;
   std::string draft_model;  // as ModelFlags::model
 };
+/// "none", "ngram", "model", "self:skip=T" with T from 2 to 64.
+bool is_spec_type(std::string_view type);
 void add_speculation_flags(CLI::App& app, SpeculationFlags& flags);
 
 /// Fails with usage where flags contradict each other, and as opening a model does.

@@ -184,10 +184,11 @@ void register_verify(CLI::App& app, Action& action) {
                   "Trials with drafts, answers alone without: recall (the right answer, partly wrong) or "
                   "ngram [none]")
       ->check([](const std::string& text) {
-        const bool known = text == "none" || text == "recall" || text == "ngram" || text == "model";
-        return known ? std::string() : "expected none, recall, ngram or model, found '" + text + "'";
+        const bool known = text == "recall" || is_spec_type(text);
+        return known ? std::string()
+                     : "expected none, recall, ngram, model or self:skip=T, found '" + text + "'";
       })
-      ->type_name("none|recall|ngram|model");
+      ->type_name("TYPE");
   verb.add_option("--model-draft", flags->draft_model, "The draft model, with the same vocabulary (also -md)")
       ->type_name(kModelValue);
   add_number(verb, "--draft-max", flags->draft_most, 1U, kMaxDraftNodes, "Tokens of a draft at most [4]",

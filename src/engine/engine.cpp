@@ -169,7 +169,7 @@ Status EngineImpl::start() {
 Status EngineImpl::start_speculation() {
   const SpeculationOptions& wanted = options_.speculation;
   if (!wanted.drafter) return {};
-  HEADRACE_TRY(auto drafter, wanted.drafter({*backend_, ledger_, *model_, options_}));
+  HEADRACE_TRY(auto drafter, wanted.drafter({*backend_, ledger_, *model_, *store_, *runner_, options_}));
   speculation_.emplace(std::move(drafter), wanted, options_.sequences);
   const size_t rows = std::min<size_t>(options_.batch_rows, size_t{options_.sequences} * wanted.most);
   if (options_.observer != nullptr) {

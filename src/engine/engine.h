@@ -58,11 +58,15 @@ struct DraftCounters : DraftTally {
 };
 
 class Drafter;
+class StateStore;
+class StepRunner;
 /// What a drafter may stand on. All of it outlives the drafter.
 struct DrafterWorld {
   Backend& backend;
   MemoryLedger& ledger;
   const Model& model;  // the target
+  StateStore& store;   // the target's
+  StepRunner& runner;  // the target's; a run of it is over when the drafter is asked
   const EngineOptions& options;
 };
 

@@ -5,15 +5,12 @@
 #include <optional>
 
 #include "cache/state_store.h"
-#include "decode/draw_scratch.h"
-#include "engine/step_runner.h"
+#include "engine/draft_writing.h"
 
 namespace headrace {
 namespace {
 
 constexpr uint32_t kMostRows = 256;  // of a step that reads a prompt: the target waits meanwhile
-constexpr uint32_t kMostOutputs = 64;
-constexpr double kTimeStep = 0.1;
 
 // A sequence as the draft model knows it.
 struct Text {
@@ -23,10 +20,8 @@ struct Text {
 };
 
 // A request at work.
-struct Writer {
-  const DraftRequest* request = nullptr;
+struct Writer : DraftInWriting {
   Text* text = nullptr;
-  int32_t parent = Draft::kText;
   uint32_t reading = 0;  // tokens of the text in this step
 };
 
@@ -39,16 +34,13 @@ class ModelDrafter final : public Drafter {
   std::string_view name() const override { return "model"; }
   void propose(std::span<const DraftRequest> requests) override;
   void forget(uint64_t sequence) override;
-  double seconds_per_token(size_t /*sequences*/) const override { return seconds_; }
+  double seconds_per_token(size_t /*sequences*/) const override { return writing_->seconds_per_token(); }
 
  private:
   Text* text_of(const DraftRequest& request);
   bool sync(const DraftRequest& request, Text& text);
   void catch_up();
   void write_on();
-  void read_outputs(std::span<Writer* const> writers);
-  int32_t draw_token(const Writer& writer, size_t output, uint32_t position, double log_sum_exp);
-  uint8_t trust_of(size_t output, int32_t token, double log_sum_exp) const;
 
   MemoryLedger ledger_;  // outlives what it has booked
   std::unique_ptr<Model> model_;
@@ -57,11 +49,9 @@ class ModelDrafter final : public Drafter {
   uint32_t max_rows_ = 0;
   std::vector<Text> texts_;
   std::vector<Writer> writers_;
-  std::vector<Writer*> outputs_;  // whose rows have an output, in order
+  std::vector<DraftInWriting*> outputs_;  // whose rows have an output, in order
   std::vector<Row> rows_;
-  std::vector<int32_t> history_;
-  DrawScratch scratch_;
-  double seconds_ = 0;  // of a token for everybody
+  std::optional<DraftWriting> writing_;
 };
 
 Status ModelDrafter::start(const ModelFile& file, const DrafterWorld& world) {
@@ -76,11 +66,12 @@ Status ModelDrafter::start(const ModelFile& file, const DrafterWorld& world) {
                load_model(file, world.backend, ledger_, {.progress = {}, .cancel = world.options.interrupt}));
   const EngineOptions& options = world.options;
   max_rows_ = std::max(std::min(options.batch_rows, kMostRows), options.sequences);
-  HEADRACE_TRY(runner_, StepRunner::create(world.backend, *model_, ledger_,
-                                           {.max_rows = max_rows_,
-                                            .max_outputs = std::min(options.sequences, kMostOutputs),
-                                            .activations = options.activations,
-                                            .interrupt = options.interrupt}));
+  HEADRACE_TRY(runner_,
+               StepRunner::create(world.backend, *model_, ledger_,
+                                  {.max_rows = max_rows_,
+                                   .max_outputs = std::min(options.sequences, DraftWriting::kMostOutputs),
+                                   .activations = options.activations,
+                                   .interrupt = options.interrupt}));
   HEADRACE_TRY(store_,
                StateStore::create(world.backend, ledger_, model_->layer_groups(),
                                   {.format = {options.key_type, options.value_type, options.page_tokens},
@@ -93,7 +84,7 @@ Status ModelDrafter::start(const ModelFile& file, const DrafterWorld& world) {
   writers_.reserve(options.sequences);
   outputs_.reserve(options.sequences);
   rows_.reserve(max_rows_);
-  history_.reserve(options.context + kMaxDraftNodes);
+  writing_.emplace(options.context);
   return {};
 }
 
@@ -134,18 +125,17 @@ void ModelDrafter::propose(std::span<const DraftRequest> requests) {
   for (const DraftRequest& request : requests) {
     if (request.most == 0) continue;
     Text* text = text_of(request);
-    if (text != nullptr && sync(request, *text)) writers_.push_back({&request, text});
+    if (text != nullptr && sync(request, *text)) writers_.push_back({{&request}, text});
   }
   if (writers_.empty()) return;
   catch_up();
   for (uint32_t depth = 1;; ++depth) {
-    std::erase_if(writers_,
-                  [&](const Writer& w) { return w.request->most <= depth || w.parent == Draft::kNone; });
+    std::erase_if(writers_, [&](const Writer& w) { return w.request->most <= depth; });
     if (writers_.empty()) return;
     const auto begin = std::chrono::steady_clock::now();
     write_on();
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
-    seconds_ = seconds_ == 0 ? passed.count() : seconds_ + kTimeStep * (passed.count() - seconds_);
+    writing_->took(passed.count());
   }
 }
 
@@ -171,7 +161,7 @@ void ModelDrafter::catch_up() {
     }
     if (rows_.empty()) return;
     runner_->run(*store_, rows_, nullptr);
-    read_outputs(outputs_);
+    writing_->append(*runner_, outputs_);
     for (const Writer& writer : writers_) {
       const uint32_t length = store_->length(writer.text->sequence);
       store_->commit(writer.text->sequence, writer.request->tokens.subspan(length, writer.reading));
@@ -184,7 +174,7 @@ void ModelDrafter::write_on() {
   rows_.clear();
   outputs_.clear();
   for (Writer& writer : writers_) {
-    const int32_t token = writer.request->draft->node(static_cast<uint32_t>(writer.parent)).token;
+    const int32_t token = writer.request->draft->node(static_cast<uint32_t>(writer.last)).token;
     const auto position = static_cast<uint32_t>(writer.request->tokens.size() + writer.text->pending.size());
     rows_.push_back({.token = token,
                      .sequence = writer.text->sequence,
@@ -195,46 +185,7 @@ void ModelDrafter::write_on() {
     outputs_.push_back(&writer);
   }
   runner_->run(*store_, rows_, nullptr);
-  read_outputs(outputs_);
-}
-
-void ModelDrafter::read_outputs(std::span<Writer* const> writers) {
-  for (size_t first = 0; first < writers.size(); first += runner_->max_outputs()) {
-    const size_t count = std::min<size_t>(runner_->max_outputs(), writers.size() - first);
-    runner_->project(first, count);
-    int32_t likeliest[kMostOutputs] = {};
-    double sums[kMostOutputs] = {};
-    runner_->argmax(std::span(likeliest).first(count));
-    runner_->log_sum_exp(std::span(sums).first(count));
-    for (size_t i = 0; i < count; ++i) {
-      Writer& writer = *writers[first + i];
-      const DraftRequest& request = *writer.request;
-      const auto position = static_cast<uint32_t>(request.tokens.size() + request.draft->size());
-      const int32_t token =
-          is_plain_argmax(*request.sampling) ? likeliest[i] : draw_token(writer, i, position, sums[i]);
-      writer.parent = request.draft->add(token, writer.parent, trust_of(i, token, sums[i]));
-    }
-  }
-}
-
-// As the target would draw from these logits.
-int32_t ModelDrafter::draw_token(const Writer& writer, size_t output, uint32_t position, double log_sum_exp) {
-  const DraftRequest& request = *writer.request;
-  history_.assign(request.tokens.begin(), request.tokens.end());
-  for (uint32_t i = 0; i < request.draft->size(); ++i) history_.push_back(request.draft->node(i).token);
-  Draw drawn = draw(*request.sampling, runner_->logits(output), history_, position, log_sum_exp, scratch_);
-  scratch_.recycle(drawn);
-  return drawn.token;
-}
-
-// By the probability that the draft model gives its own token.
-uint8_t ModelDrafter::trust_of(size_t output, int32_t token, double log_sum_exp) const {
-  const double logprob = static_cast<double>(runner_->logit(output, token)) - log_sum_exp;
-  constexpr double kLeast[] = {-0.01, -0.03, -0.1, -0.2, -0.35, -0.5, -0.7, -0.9,
-                               -1.2,  -1.6,  -2.0, -2.5, -3.0,  -4.0, -5.0};
-  uint8_t trust = 0;
-  while (trust < std::size(kLeast) && logprob < kLeast[trust]) ++trust;
-  return trust;
+  writing_->append(*runner_, outputs_);
 }
 
 }  // namespace

@@ -74,7 +74,12 @@ void Speculation::propose(std::span<const std::unique_ptr<Choice>> running, cons
     if (most == 0) continue;
     const bool explores = (round_ + choice->place.id) % kExplore == 0;
     asking_.push_back(choice.get());
-    requests_.push_back({choice->place.id, choice->tokens, &choice->sampling, most, &slot.draft});
+    requests_.push_back({.sequence = choice->place.id,
+                         .tokens = choice->tokens,
+                         .sampling = &choice->sampling,
+                         .state = *choice->sequence,
+                         .most = most,
+                         .draft = &slot.draft});
     candidates_.push_back({&slot.draft, &slot.own, explores ? 1U : 0U});
   }
   if (requests_.empty()) return;

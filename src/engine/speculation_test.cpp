@@ -2,6 +2,7 @@
 // those of plain decoding.
 #include "decode/ngram_drafter.h"
 #include "engine/model_drafter.h"
+#include "engine/self_drafter.h"
 #include "engine/testing/engine_world.h"
 
 namespace headrace {
@@ -155,6 +156,25 @@ TEST_P(SpeculationTest, ADraftModelThatIsTheModelIsAlwaysRight) {
       const EngineStats stats = expect_same(o, requests, expected);
       EXPECT_GT(stats.drafts.tokens, 50U);
       EXPECT_EQ(stats.drafts.accepted, stats.drafts.tokens) << sequences << " " << most;
+    }
+  }
+}
+
+TEST_P(SpeculationTest, TheModelItselfDraftsWithSomeOfItsLayers) {
+  const std::vector<Request> requests = some_requests(9, 31);
+  const std::vector<Answer> expected = plain(requests);
+  for (const bool all : {true, false}) {
+    for (const uint32_t sequences : {1U, 4U}) {
+      EngineOptions o = many(sequences, 256);
+      o.speculation = {[all](const DrafterWorld& world) {
+                         std::vector<bool> layers(world.model.info().n_layers, true);
+                         layers.back() = all;
+                         return make_self_drafter(layers, world);
+                       },
+                       4, false};
+      const EngineStats stats = expect_same(o, requests, expected);
+      EXPECT_GT(stats.drafts.tokens, 50U);
+      EXPECT_EQ(stats.drafts.accepted == stats.drafts.tokens, all);
     }
   }
 }

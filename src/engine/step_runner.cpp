@@ -43,7 +43,8 @@ Result<StepRunner> StepRunner::create(Backend& backend, const Model& model, Memo
 }
 
 void StepRunner::run(StateStore& store, std::span<const Row> rows,
-                     const std::function<void(size_t layer, ConstMat x)>* after_layer) {
+                     const std::function<void(size_t layer, ConstMat x)>* after_layer,
+                     const std::vector<bool>* layers) {
   std::optional<TraceSpan> phase(std::in_place, options_.trace, TraceKind::phase, "plan");
   tokens_.clear();
   positions_.clear();
@@ -63,6 +64,7 @@ void StepRunner::run(StateStore& store, std::span<const Row> rows,
                      .groups = store.plan(rows),
                      .output_rows = inputs_.as<uint32_t>(2 * bytes),
                      .n_outputs = output_rows_.size(),
+                     .layers = layers,
                      .interrupt = options_.interrupt,
                      .after_layer = after_layer};
   phase.emplace(options_.trace, TraceKind::phase, "forward");

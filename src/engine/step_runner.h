@@ -27,9 +27,11 @@ class StepRunner {
                                    const StepRunnerOptions& options);
 
   uint32_t max_outputs() const { return options_.max_outputs; }
-  /// Runs the layers over `rows`. The hidden states of those that have an output stay until the next run.
+  /// Runs the layers over `rows`, those that `layers` has if it is given. The hidden states of those that
+  /// have an output stay until the next run.
   void run(StateStore& store, std::span<const Row> rows,
-           const std::function<void(size_t layer, ConstMat x)>* after_layer);
+           const std::function<void(size_t layer, ConstMat x)>* after_layer,
+           const std::vector<bool>* layers = nullptr);
   /// Projects outputs [first, first + count) of the last run; the answers below are about them.
   void project(size_t first, size_t count);
 

@@ -44,6 +44,7 @@ class Gemma3 final : public Model {
     op.embed(step.tokens, embeddings_.weight, embedding_scale_, x);
     for (size_t l = 0; l < layers_.size(); ++l) {
       if (step.interrupted()) return;
+      if (!step.runs(l)) continue;
       const Gemma3Layer& w = layers_[l];
       const GroupStep& group = step.groups[w.group];
       const KvView kv = group.layer(w.index_in_group, {cfg_.rope.style, frequencies_[w.group]});

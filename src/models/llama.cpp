@@ -37,6 +37,7 @@ class Llama final : public Model {
     op.embed(step.tokens, embeddings_.weight, 1.0F, x);
     for (size_t l = 0; l < layers_.size(); ++l) {
       if (step.interrupted()) return;
+      if (!step.runs(l)) continue;
       const LlamaLayer& w = layers_[l];
       const KvView kv = group.layer(l, {cfg_.rope.style, frequencies_});
 

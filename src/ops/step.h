@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <vector>
 
 #include "ops/kv.h"
 #include "ops/mat.h"
@@ -58,6 +59,8 @@ struct Step {
   std::span<const GroupStep> groups;      // as Model::layer_groups()
   const uint32_t* output_rows = nullptr;  // rows whose hidden state is wanted, ascending
   size_t n_outputs = 0;
+  /// Which layers run; null: all. The others leave the residual stream as it is and store nothing.
+  const std::vector<bool>* layers = nullptr;
   /// Looked at between layers, may be null: once it is true the pass ends early and its results mean nothing.
   const std::atomic<bool>* interrupt = nullptr;
 
@@ -67,6 +70,7 @@ struct Step {
   void layer_done(size_t layer, ConstMat x) const {
     if (after_layer != nullptr) (*after_layer)(layer, x);
   }
+  bool runs(size_t layer) const { return layers == nullptr || (*layers)[layer]; }
   bool interrupted() const { return interrupt != nullptr && interrupt->load(std::memory_order_relaxed); }
 };
 

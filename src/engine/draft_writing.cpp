@@ -1,0 +1,55 @@
+#include "engine/draft_writing.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace headrace {
+namespace {
+
+constexpr double kTimeStep = 0.1;
+
+uint8_t trust_of(double logprob) {
+  constexpr double kLeast[kTrustClasses - 1] = {-0.01, -0.03, -0.1, -0.2, -0.35, -0.5, -0.7, -0.9,
+                                                -1.2,  -1.6,  -2.0, -2.5, -3.0,  -4.0, -5.0};
+  uint8_t trust = 0;
+  while (trust < std::size(kLeast) && logprob < kLeast[trust]) ++trust;
+  return trust;
+}
+
+}  // namespace
+
+void DraftWriting::append(StepRunner& runner, std::span<DraftInWriting* const> drafts) {
+  for (size_t first = 0; first < drafts.size(); first += runner.max_outputs()) {
+    const size_t count = std::min<size_t>({runner.max_outputs(), kMostOutputs, drafts.size() - first});
+    runner.project(first, count);
+    int32_t likeliest[kMostOutputs] = {};
+    double sums[kMostOutputs] = {};
+    runner.argmax(std::span(likeliest).first(count));
+    runner.log_sum_exp(std::span(sums).first(count));
+    for (size_t i = 0; i < count; ++i) {
+      DraftInWriting& draft = *drafts[first + i];
+      const DraftRequest& request = *draft.request;
+      const int32_t token =
+          is_plain_argmax(*request.sampling) ? likeliest[i] : draw_token(runner, request, i, sums[i]);
+      const double logprob = static_cast<double>(runner.logit(i, token)) - sums[i];
+      draft.last = request.draft->add(token, draft.last, trust_of(logprob));
+    }
+  }
+}
+
+// From these logits the target would draw the same token.
+int32_t DraftWriting::draw_token(StepRunner& runner, const DraftRequest& request, size_t output,
+                                 double log_sum_exp) {
+  history_.assign(request.tokens.begin(), request.tokens.end());
+  for (uint32_t i = 0; i < request.draft->size(); ++i) history_.push_back(request.draft->node(i).token);
+  const auto position = static_cast<uint32_t>(history_.size());
+  Draw drawn = draw(*request.sampling, runner.logits(output), history_, position, log_sum_exp, scratch_);
+  scratch_.recycle(drawn);
+  return drawn.token;
+}
+
+void DraftWriting::took(double seconds) {
+  seconds_ = seconds_ == 0 ? seconds : seconds_ + kTimeStep * (seconds - seconds_);
+}
+
+}  // namespace headrace

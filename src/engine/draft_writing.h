@@ -1,0 +1,44 @@
+// What drafters that compute their drafts share: sequences that get one token more with each step, drawn as
+// the target would draw it.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "decode/drafter.h"
+#include "decode/draw_scratch.h"
+#include "engine/step_runner.h"
+
+namespace headrace {
+
+/// A draft that is being written.
+struct DraftInWriting {
+  const DraftRequest* request = nullptr;
+  int32_t last = Draft::kText;  // node
+};
+
+/// One thread at a time.
+class DraftWriting {
+ public:
+  static constexpr uint32_t kMostOutputs = 64;
+
+  /// Room for texts of `context` tokens.
+  explicit DraftWriting(uint32_t context) { history_.reserve(context + kMaxDraftNodes); }
+
+  /// Draws from the outputs of the runner's last run, one each of `drafts`, and appends what was drawn. The
+  /// trust class of a token is by its probability.
+  void append(StepRunner& runner, std::span<DraftInWriting* const> drafts);
+
+  /// Steps that write one token for everybody are timed.
+  void took(double seconds);
+  double seconds_per_token() const { return seconds_; }
+
+ private:
+  int32_t draw_token(StepRunner& runner, const DraftRequest& request, size_t output, double log_sum_exp);
+
+  std::vector<int32_t> history_;
+  DrawScratch scratch_;
+  double seconds_ = 0;
+};
+
+}  // namespace headrace
