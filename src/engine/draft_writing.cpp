@@ -7,6 +7,7 @@ namespace headrace {
 namespace {
 
 constexpr double kTimeStep = 0.1;
+constexpr uint32_t kWarmUp = 6;
 
 uint8_t trust_of(double logprob) {
   constexpr double kLeast[kTrustClasses - 1] = {-0.01, -0.03, -0.1, -0.2, -0.35, -0.5, -0.7, -0.9,
@@ -49,7 +50,12 @@ int32_t DraftWriting::draw_token(StepRunner& runner, const DraftRequest& request
 }
 
 void DraftWriting::took(double seconds) {
-  seconds_ = seconds_ == 0 ? seconds : seconds_ + kTimeStep * (seconds - seconds_);
+  // The first ones warm up.
+  const bool warm = ++timed_ > kWarmUp;
+  if (warm)
+    seconds_ += kTimeStep * (seconds - seconds_);
+  else
+    seconds_ = timed_ == 1 ? seconds : std::min(seconds_, seconds);
 }
 
 }  // namespace headrace

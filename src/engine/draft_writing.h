@@ -39,6 +39,7 @@ class DraftWriting {
   std::vector<int32_t> history_;
   DrawScratch scratch_;
   double seconds_ = 0;
+  uint32_t timed_ = 0;
 };
 
 }  // namespace headrace

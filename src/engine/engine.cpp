@@ -210,6 +210,7 @@ void EngineImpl::measure_steps() {
     first = false;
     speculation_->cost().add_point(rows, std::min(seconds_of(rows), seconds_of(rows)));
   }
+  speculation_->warm_up(sequence);
   store_->close(sequence);
   rows_.clear();
 }

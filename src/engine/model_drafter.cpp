@@ -16,7 +16,7 @@ constexpr uint32_t kMostRows = 256;  // of a step that reads a prompt: the targe
 struct Text {
   uint64_t owner = 0;  // DraftRequest::sequence; 0: nobody's
   SequenceId sequence = 0;
-  std::vector<int32_t> pending;  // tokens beyond the committed ones whose keys are stored: drafts
+  std::vector<int32_t> pending;  // beyond the committed ones, keys are stored: the last of the text, drafts
 };
 
 // A request at work.
@@ -80,7 +80,7 @@ Status ModelDrafter::start(const ModelFile& file, const DrafterWorld& world) {
                                    .tokens = options.kv_tokens,
                                    .max_rows = max_rows_}));
   texts_.resize(options.sequences);
-  for (Text& text : texts_) text.pending.reserve(options.speculation.most);
+  for (Text& text : texts_) text.pending.reserve(options.speculation.most + 1);
   writers_.reserve(options.sequences);
   outputs_.reserve(options.sequences);
   rows_.reserve(max_rows_);
@@ -148,7 +148,8 @@ void ModelDrafter::catch_up() {
       const std::span<const int32_t> tokens = writer.request->tokens;
       const uint32_t length = store_->length(writer.text->sequence);
       const auto room = max_rows_ - static_cast<uint32_t>(rows_.size());
-      writer.reading = std::min(static_cast<uint32_t>(tokens.size()) - length, room);
+      const bool done = !writer.text->pending.empty();
+      writer.reading = done ? 0 : std::min(static_cast<uint32_t>(tokens.size()) - length, room);
       for (uint32_t p = length; p < length + writer.reading; ++p) {
         const bool last = p + 1 == tokens.size();
         rows_.push_back({.token = tokens[p],
@@ -163,8 +164,12 @@ void ModelDrafter::catch_up() {
     runner_->run(*store_, rows_, nullptr);
     writing_->append(*runner_, outputs_);
     for (const Writer& writer : writers_) {
+      // Not the last token: who is asked again before the text has grown reads it again.
+      const std::span<const int32_t> tokens = writer.request->tokens;
       const uint32_t length = store_->length(writer.text->sequence);
-      store_->commit(writer.text->sequence, writer.request->tokens.subspan(length, writer.reading));
+      const bool all = writer.reading > 0 && length + writer.reading == tokens.size();
+      if (all) writer.text->pending.push_back(tokens.back());
+      store_->commit(writer.text->sequence, tokens.subspan(length, writer.reading - (all ? 1 : 0)));
     }
   }
 }
@@ -175,7 +180,8 @@ void ModelDrafter::write_on() {
   outputs_.clear();
   for (Writer& writer : writers_) {
     const int32_t token = writer.request->draft->node(static_cast<uint32_t>(writer.last)).token;
-    const auto position = static_cast<uint32_t>(writer.request->tokens.size() + writer.text->pending.size());
+    const auto position =
+        static_cast<uint32_t>(store_->length(writer.text->sequence) + writer.text->pending.size());
     rows_.push_back({.token = token,
                      .sequence = writer.text->sequence,
                      .position = position,

@@ -88,6 +88,24 @@ void Speculation::propose(std::span<const std::unique_ptr<Choice>> running, cons
   for (Choice* choice : asking_) choice->drafted = slots_[*choice->sequence].draft.size();
 }
 
+void Speculation::warm_up(SequenceId state) {
+  constexpr uint64_t kNobody = UINT64_MAX;
+  const int32_t text[] = {0};
+  SamplingParams greedy;
+  greedy.temperature = 0;
+  for (uint32_t i = 0; i < 3; ++i) {
+    Draft draft;
+    const DraftRequest request = {.sequence = kNobody,
+                                  .tokens = text,
+                                  .sampling = &greedy,
+                                  .state = state,
+                                  .most = std::min(options_.most, 3U),
+                                  .draft = &draft};
+    drafter_->propose({&request, 1});
+  }
+  drafter_->forget(kNobody);
+}
+
 void Speculation::begin(Choice& choice, uint32_t nodes) {
   Slot& slot = slot_of(choice);
   slot.draft.cut(nodes);

@@ -27,6 +27,9 @@ class Speculation {
   StepCost& cost() { return cost_; }
   const StepCost& cost() const { return cost_; }
 
+  /// Lets the drafter write a few tokens after a made-up text, which is `state` in the store and empty, so
+  /// that what drafts cost is known before the first.
+  void warm_up(SequenceId state);
   /// Drafts for those that lack one token: sets Choice::drafted. The step has up to `rows` rows besides, and
   /// a sequence holds at most `context` tokens.
   void propose(std::span<const std::unique_ptr<Choice>> running, const StateStore& store, uint64_t rows,

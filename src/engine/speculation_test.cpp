@@ -202,6 +202,24 @@ TEST_P(SpeculationTest, ADraftModelKeepsItsKeysWhenADraftIsPartlyRight) {
   EXPECT_GT(expect_same(o, requests, expected).drafts.accepted, 0U);
 }
 
+TEST_P(SpeculationTest, WhoGetsNoRowsIsAskedAgain) {
+  const std::vector<Request> requests = some_requests(6, 20);
+  const std::vector<Answer> expected = plain(requests);
+  for (const bool automatic : {false, true}) {
+    EngineOptions o = many(6);
+    o.speculation = {model(5), 3, automatic};
+    World w = world(o);
+    StepLimits limits = w.engine->limits();
+    limits.rows = 5;
+    w.engine->set_limits(limits);
+    for (const Request& request : requests) w.submit(request);
+    w.finish();
+    for (uint32_t i = 0; i < requests.size(); ++i) {
+      EXPECT_TRUE(same_bits((w.answers[{i + 1, 0}]), expected[i])) << i;
+    }
+  }
+}
+
 TEST_P(SpeculationTest, ADraftModelWithAnotherVocabularyIsRefused) {
   const std::string bytes =
       tiny_bytes(GetParam() == Family::llama ? Family::gemma3 : Family::llama, DType::Q8_0);
