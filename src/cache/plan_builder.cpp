@@ -1,6 +1,7 @@
 #include "cache/plan_builder.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "core/checked.h"
 
@@ -8,6 +9,11 @@ namespace headrace {
 namespace {
 
 constexpr size_t kAlignment = 64;
+
+// Position, where a row sees the last `window`; 0: all.
+uint32_t first_seen(const Row& row, uint32_t window) {
+  return window == 0 || row.position + 1 <= window ? 0 : row.position + 1 - window;
+}
 
 }  // namespace
 
@@ -38,22 +44,66 @@ void PlanBuilder::add(std::span<const PageId> pages, std::span<const Row> rows, 
   AttentionItem item = {.first_run = static_cast<uint32_t>(runs_.size()),
                         .first_row = static_cast<uint32_t>(item_rows_.size()),
                         .n_rows = static_cast<uint32_t>(rows.size())};
-  const auto first_seen = [&](const Row& row) {
-    return window == 0 || row.position + 1 <= window ? 0 : row.position + 1 - window;
-  };
   for (uint32_t i = 0; i < rows.size(); ++i) {
     const Row& row = rows[i];
     slots_.push_back({pages[row.slot / page_tokens_], row.slot % page_tokens_});
-    item_rows_.push_back({first_row + i, first_seen(row), row.position + 1, 0});
+    item_rows_.push_back({first_row + i, first_seen(row, window), row.position + 1, 0});
   }
-  const uint32_t end = rows.back().position + 1;
-  for (uint32_t page = first_seen(rows.front()) / page_tokens_; page * page_tokens_ < end; ++page) {
+  add_page_runs(pages, first_seen(rows.front(), window), rows.back().position + 1);
+  item.n_runs = static_cast<uint32_t>(runs_.size()) - item.first_run;
+  items_.push_back(item);
+}
+
+void PlanBuilder::add_page_runs(std::span<const PageId> pages, uint32_t begin, uint32_t end) {
+  for (uint32_t page = begin / page_tokens_; page * page_tokens_ < end; ++page) {
     const uint32_t position = page * page_tokens_;
     HEADRACE_CHECK(pages[page] != kNoPage);
     runs_.push_back({pages[page], 0, std::min(page_tokens_, end - position), position});
   }
-  item.n_runs = static_cast<uint32_t>(runs_.size()) - item.first_run;
-  items_.push_back(item);
+}
+
+// Neighbours on the path that are neighbours in a page make one run.
+void PlanBuilder::add_path_runs(std::span<const PageId> pages, uint64_t path, uint32_t base) {
+  uint32_t position = base;
+  for (uint64_t rest = path; rest != 0; rest &= rest - 1, ++position) {
+    const uint32_t slot = base + static_cast<uint32_t>(std::countr_zero(rest));
+    const PageId page = pages[slot / page_tokens_];
+    HEADRACE_CHECK(page != kNoPage);
+    KvRun* last = position > base ? &runs_.back() : nullptr;
+    if (last != nullptr && last->page == page && last->slot + last->count == slot % page_tokens_) {
+      ++last->count;
+    } else {
+      runs_.push_back({page, slot % page_tokens_, 1, position});
+    }
+  }
+}
+
+void PlanBuilder::add_tree(std::span<const PageId> pages, std::span<const Row> rows, uint32_t first_row,
+                           uint32_t window, uint32_t base) {
+  for (const Row& row : rows) slots_.push_back({pages[row.slot / page_tokens_], row.slot % page_tokens_});
+  uint64_t placed = 0;  // rows that have an item
+  for (uint32_t leaf = 0; leaf < rows.size(); ++leaf) {
+    const uint64_t path = rows[leaf].ancestors;
+    const auto on = [&](uint64_t other) { return (rows[leaf].ancestors & ~other) == 0; };
+    const bool inner =
+        std::ranges::any_of(rows, [&](const Row& row) { return row.ancestors != path && on(row.ancestors); });
+    if (inner) continue;
+    AttentionItem item = {.first_run = static_cast<uint32_t>(runs_.size()),
+                          .first_row = static_cast<uint32_t>(item_rows_.size())};
+    uint32_t begin = base;
+    for (uint32_t i = 0; i < rows.size(); ++i) {
+      if ((placed >> i & 1) != 0 || (rows[i].ancestors & ~path) != 0) continue;
+      placed |= uint64_t{1} << i;
+      const uint32_t seen = first_seen(rows[i], window);
+      begin = std::min(begin, seen);
+      item_rows_.push_back({first_row + i, seen, rows[i].position + 1, 0});
+    }
+    add_page_runs(pages, begin, base);
+    add_path_runs(pages, path, base);
+    item.n_runs = static_cast<uint32_t>(runs_.size()) - item.first_run;
+    item.n_rows = static_cast<uint32_t>(item_rows_.size()) - item.first_row;
+    items_.push_back(item);
+  }
 }
 
 void PlanBuilder::finish(Backend& backend, GroupStep& step) {

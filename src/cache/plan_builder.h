@@ -20,10 +20,18 @@ class PlanBuilder {
   /// Rows of one sequence, in order of position, the first being row `first_row` of the step. `pages` is the
   /// sequence's table, `window` what a row sees (0: all).
   void add(std::span<const PageId> pages, std::span<const Row> rows, uint32_t first_row, uint32_t window);
+  /// Rows of a draft tree, the first being row `first_row` of the step: bit b of Row::ancestors is slot
+  /// `base` + b, at whose position a path from `base` on has its b-th token or an earlier one. Rows on one
+  /// path share an item.
+  void add_tree(std::span<const PageId> pages, std::span<const Row> rows, uint32_t first_row, uint32_t window,
+                uint32_t base);
   /// Uploads what was added and points `step` at it.
   void finish(Backend& backend, GroupStep& step);
 
  private:
+  void add_page_runs(std::span<const PageId> pages, uint32_t begin, uint32_t end);
+  void add_path_runs(std::span<const PageId> pages, uint64_t path, uint32_t base);
+
   uint32_t page_tokens_ = 0;
   DeviceBuffer buffer_;
   std::vector<KvSlot> slots_;

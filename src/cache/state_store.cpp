@@ -1,11 +1,14 @@
 #include "cache/state_store.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "core/checked.h"
 
 namespace headrace {
 namespace {
+
+constexpr size_t kMostTreeRows = 64;  // bits of Row::ancestors
 
 uint32_t pages_of(uint64_t tokens, const StateStoreOptions& options) {
   return static_cast<uint32_t>(ceil_div(tokens, options.format.page_tokens));
@@ -63,7 +66,11 @@ Result<StateStore> StateStore::create(Backend& backend, MemoryLedger& ledger,
   std::vector<uint32_t> windows;
   std::vector<GroupStep> steps;
   std::vector<PlanBuilder> builders;
-  const uint64_t max_runs = uint64_t{options.sequences} * pages_of(options.context, options);
+  const bool trees = options.branches > 1;
+  // Each branch sees the pages before it, and has a run for each of its tokens at most.
+  const uint64_t max_runs =
+      uint64_t{options.sequences} * (pages_of(options.context, options) * (trees ? options.branches + 1 : 1) +
+                                     (trees ? kMostTreeRows * options.branches : 0));
   for (const LayerGroup& spec : groups) {
     const PageLayout layout = page_layout(spec, options.format);
     HEADRACE_TRY(
@@ -90,6 +97,13 @@ Result<StateStore> StateStore::create(Backend& backend, MemoryLedger& ledger,
   }
   store.steps_ = std::move(steps);
   store.builders_ = std::move(builders);
+  if (trees) {
+    HEADRACE_TRY(store.moves_,
+                 backend.allocate(ledger, MemoryUse::scratch, 2 * kMostTreeRows * sizeof(KvSlot),
+                                  "moves within the KV cache"));
+    store.move_to_.reserve(kMostTreeRows);
+    store.move_from_.reserve(kMostTreeRows);
+  }
   store.make_room_on_host();
   return store;
 }
@@ -277,6 +291,30 @@ void StateStore::trim(SequenceId id) {
   while (s.path.size() > pages_of(s.length, options_)) pop_node(s);
 }
 
+void StateStore::straighten(SequenceId id, std::span<const uint32_t> slots) {
+  const Sequence& s = sequences_[id];
+  const uint32_t page_tokens = options_.format.page_tokens;
+  HEADRACE_CHECK(slots.size() < kMostTreeRows && moves_.size() > 0);
+  KvSlot* from = moves_.as<KvSlot>();
+  KvSlot* to = from + kMostTreeRows;
+  for (size_t g = 0; g < specs_.size(); ++g) {
+    move_from_.clear();
+    move_to_.clear();
+    for (size_t i = 0; i < slots.size(); ++i) {
+      const auto target = static_cast<uint32_t>(s.length + 1 + i);
+      HEADRACE_CHECK(slots[i] >= target);
+      if (slots[i] == target) continue;
+      move_from_.push_back({s.pages[g][slots[i] / page_tokens], slots[i] % page_tokens});
+      move_to_.push_back({s.pages[g][target / page_tokens], target % page_tokens});
+    }
+    if (move_from_.empty()) continue;
+    backend_->upload(from, move_from_.data(), move_from_.size() * sizeof(KvSlot));
+    backend_->upload(to, move_to_.data(), move_to_.size() * sizeof(KvSlot));
+    backend_->move_kv(steps_[g].first_layer, steps_[g].layer_bytes, specs_[g].n_layers, from, to,
+                      move_from_.size());
+  }
+}
+
 void StateStore::commit(SequenceId id, std::span<const int32_t> tokens) {
   Sequence& s = sequences_[id];
   const uint32_t page_tokens = options_.format.page_tokens;
@@ -337,16 +375,31 @@ std::span<const GroupStep> StateStore::plan(std::span<const Row> rows) {
   for (PlanBuilder& builder : builders_) builder.clear();
   for (size_t first = 0; first < rows.size();) {
     const Sequence& s = sequences_[rows[first].sequence];
+    // A chain, then perhaps a tree behind its last row.
     size_t end = first;
-    while (end < rows.size() && rows[end].sequence == rows[first].sequence) {
+    while (end < rows.size() && rows[end].sequence == rows[first].sequence && rows[end].ancestors == 0) {
       const Row& row = rows[end];
-      HEADRACE_CHECK(row.ancestors == 0 && row.position == rows[first].position + (end - first) &&
-                     row.position >= s.length && row.slot == row.position);
+      HEADRACE_CHECK(row.position == rows[first].position + (end - first) && row.position >= s.length &&
+                     row.slot == row.position);
       ++end;
     }
+    const size_t tree = end;
+    while (end < rows.size() && rows[end].sequence == rows[first].sequence) {
+      const Row& row = rows[end];
+      const auto ancestors = static_cast<uint32_t>(std::popcount(row.ancestors));
+      HEADRACE_CHECK(row.ancestors != 0 && row.position == s.length + ancestors - 1 &&
+                     row.slot == s.length + (end - tree) + 1);
+      ++end;
+    }
+    HEADRACE_CHECK(tree > first && (tree == end || (tree == first + 1 && rows[first].position == s.length)));
     for (size_t g = 0; g < specs_.size(); ++g) {
-      builders_[g].add(s.pages[g], rows.subspan(first, end - first), static_cast<uint32_t>(first),
-                       positions_seen(specs_[g]));
+      const uint32_t window = positions_seen(specs_[g]);
+      builders_[g].add(s.pages[g], rows.subspan(first, tree - first), static_cast<uint32_t>(first), window);
+      if (tree < end) {
+        HEADRACE_CHECK(!specs_[g].recurrent());
+        builders_[g].add_tree(s.pages[g], rows.subspan(tree, end - tree), static_cast<uint32_t>(tree), window,
+                              s.length);
+      }
     }
     first = end;
   }

@@ -25,6 +25,7 @@ struct StateStoreOptions {
   uint32_t context = 0;    // tokens a sequence
   uint64_t tokens = 0;     // of all sequences and cached prefixes together; 0: sequences * context
   uint32_t max_rows = 0;   // of a step
+  uint32_t branches = 1;   // leaves of a sequence's draft tree at most
 };
 
 using SequenceId = uint32_t;
@@ -71,8 +72,14 @@ class StateStore {
 
   /// Builds the plan of a step: rows of one sequence stand together, in order of position, beginning at its
   /// committed length or after rows that were stored since the last commit; room for them has been reserved.
-  /// Returns one GroupStep a layer group, whose pointers stay valid until the next call.
+  /// Rows with ancestors (a draft tree, up to 63 of them) come last: bit b is slot `committed length` + b,
+  /// and they stand at the position that their number of ancestors says. Returns one GroupStep a layer group,
+  /// whose pointers stay valid until the next call.
   std::span<const GroupStep> plan(std::span<const Row> rows);
+
+  /// Puts the rows at `slots`, ascending, behind one another at the slots that follow the committed length by
+  /// one: the path of a draft tree that turned out right becomes a chain, to be committed.
+  void straighten(SequenceId sequence, std::span<const uint32_t> slots);
 
   /// What the first rows stored since the last commit were of: they become part of the sequence. What else
   /// was stored is overwritten by the next step. Pages that left a window are given back.
@@ -134,6 +141,9 @@ class StateStore {
   std::vector<size_t> page_bytes_;
   std::vector<GroupStep> steps_;
   std::vector<PlanBuilder> builders_;
+  DeviceBuffer moves_;           // of straighten(): from, then to
+  std::vector<KvSlot> move_to_;  // on their way there
+  std::vector<KvSlot> move_from_;
   std::vector<Sequence> sequences_;  // options.sequences
   std::vector<SequenceId> free_sequences_;
   // Memory that is used again.

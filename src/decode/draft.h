@@ -71,6 +71,16 @@ class Draft {
     }
     return true;
   }
+  /// Nodes that nothing follows.
+  uint32_t leaves() const {
+    uint64_t inner = 0;
+    for (uint32_t i = 0; i < size_; ++i) {
+      if (nodes_[i].parent != kText) inner |= uint64_t{1} << nodes_[i].parent;
+    }
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < size_; ++i) count += (inner >> i & 1) == 0 ? 1 : 0;
+    return count;
+  }
   /// Row::ancestors of a node's row, if the row of the text's last token has bit 0 and node i bit i + 1.
   uint64_t ancestors(uint32_t i) const {
     uint64_t bits = 1;

@@ -20,8 +20,9 @@ struct DraftRequest {
   uint64_t sequence = 0;            // the same from its first draft to forget()
   std::span<const int32_t> tokens;  // its text; the last token was drawn and is not computed yet
   const SamplingParams* sampling = nullptr;
-  uint32_t state = 0;  // the target's own sequence: its keys and values up to the last token but one
-  uint32_t most = 0;  // nodes; at most kMaxDraftNodes
+  uint32_t state = 0;      // the target's own sequence: its keys and values up to the last token but one
+  uint32_t most = 0;       // nodes; at most kMaxDraftNodes
+  uint32_t branches = 1;   // leaves of the draft
   Draft* draft = nullptr;  // empty; gets what may follow
 };
 

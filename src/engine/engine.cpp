@@ -85,6 +85,7 @@ class EngineImpl final : public Engine {
   void read_outputs();
   void read_tile(std::span<const Output> tile);
   void take_token(Choice& choice, Event event);
+  void straighten(const Choice& choice, uint32_t count);
   void finish_step();
 
   // The order of members matters: what lives in the backend's memory goes before the backend.
@@ -560,6 +561,16 @@ void EngineImpl::take_token(Choice& choice, Event event) {
   events_.push_back(std::move(event));
 }
 
+// The first `count` nodes that were right, one after another.
+void EngineImpl::straighten(const Choice& choice, uint32_t count) {
+  if (speculation_->draft(choice).is_chain()) return;
+  const uint32_t known = store_->length(*choice.sequence) + 1;
+  std::array<uint32_t, kMaxDraftNodes> slots = {};
+  const std::span<const uint32_t> path = speculation_->accepted(choice).first(count);
+  for (size_t i = 0; i < path.size(); ++i) slots[i] = known + path[i];
+  store_->straighten(*choice.sequence, std::span(slots).first(path.size()));
+}
+
 // Commits what was computed.
 void EngineImpl::finish_step() {
   const TraceSpan phase(options_.trace, TraceKind::phase, "commit");
@@ -569,7 +580,10 @@ void EngineImpl::finish_step() {
     uint32_t count = chunk.count;
     // Of a draft the tokens that were drawn, but for the last, which has no row yet.
     const bool drafted = speculation_ && !speculation_->draft(choice).empty();
-    if (drafted) count = static_cast<uint32_t>(choice.tokens.size()) - 1 - computed;
+    if (drafted) {
+      count = static_cast<uint32_t>(choice.tokens.size()) - 1 - computed;
+      straighten(choice, count - 1);
+    }
     store_->commit(*choice.sequence, std::span(choice.tokens).subspan(computed, count));
     if (drafted) store_->trim(*choice.sequence);
     if (choice.asked->max_new_tokens == 0 && computed + count == choice.tokens.size()) {

@@ -76,6 +76,7 @@ struct SpeculationOptions {
   std::function<Result<std::unique_ptr<Drafter>>(const DrafterWorld&)> drafter = {};
   uint32_t most = 8;      // tokens of a draft, at most kMaxDraftNodes
   bool automatic = true;  // as many as pay, down to none; otherwise `most` wherever there is room
+  uint32_t branches = 1;  // ways in which a draft may go on at most; more than one makes it a tree
 };
 
 /// What a step may do. May change between steps.

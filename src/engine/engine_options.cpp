@@ -37,7 +37,8 @@ StateStoreOptions store_options(const EngineOptions& options) {
           .sequences = options.sequences,
           .context = options.context,
           .tokens = options.kv_tokens,
-          .max_rows = options.batch_rows};
+          .max_rows = options.batch_rows,
+          .branches = options.speculation.drafter ? options.speculation.branches : 1};
 }
 
 void choose_context(const Model& model, const MemoryLedger& ledger, EngineOptions& options) {

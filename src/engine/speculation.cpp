@@ -79,11 +79,13 @@ void Speculation::propose(std::span<const std::unique_ptr<Choice>> running, cons
                          .sampling = &choice->sampling,
                          .state = *choice->sequence,
                          .most = most,
+                         .branches = options_.branches,
                          .draft = &slot.draft});
     candidates_.push_back({&slot.draft, &slot.own, explores ? 1U : 0U});
   }
   if (requests_.empty()) return;
   drafter_->propose(requests_);
+  for (const DraftRequest& request : requests_) HEADRACE_CHECK(request.draft->leaves() <= options_.branches);
   if (options_.automatic) choose_nodes(candidates_, pooled_, cost_, rows, ranks_);
   for (Choice* choice : asking_) choice->drafted = slots_[*choice->sequence].draft.size();
 }

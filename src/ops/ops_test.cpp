@@ -233,6 +233,46 @@ TEST_P(OpsOnEveryTier, StoreKvWritesTheBytesOfTheReference) {
   }
 }
 
+TEST_P(OpsOnEveryTier, MovedKeysAndValuesAreThoseOfTheReference) {
+  Random random(9);
+  constexpr uint32_t kHeads = 2;
+  constexpr uint32_t kTokens = 16;
+  constexpr size_t kLayers = 3;
+  for (const auto& [key_type, value_type] : {std::pair{DType::F32, DType::F16}, {DType::BF16, DType::F32}}) {
+    for (const uint32_t d : {8U, 64U}) {
+      const size_t elements = size_t{kHeads} * d * kTokens;
+      const size_t layer_bytes = elements * 8;
+      KvView kv = {.pages = nullptr,
+                   .page_bytes = kLayers * layer_bytes + 64,
+                   .key_offset = 64,
+                   .value_offset = 64 + elements * info_of(key_type).block_bytes,
+                   .key_type = key_type,
+                   .value_type = value_type,
+                   .n_kv_heads = kHeads,
+                   .d_head = d,
+                   .page_tokens = kTokens,
+                   .rope = {}};
+      std::vector<uint16_t> bits;
+      for (size_t i = 0; i < 3 * kv.page_bytes / 2; ++i)
+        bits.push_back(static_cast<uint16_t>(random.below(65536)));
+      // Downwards, the second onto where the first came from; one stays.
+      const std::vector<KvSlot> from = {{0, 14}, {0, 15}, {1, 3}, {1, 5}, {2, 0}};
+      const std::vector<KvSlot> to = {{0, 13}, {0, 14}, {0, 15}, {1, 0}, {2, 0}};
+      const auto moved = [&](Device& device) {
+        KvView cache = kv;
+        uint16_t* pages = device.upload(bits);
+        cache.pages = reinterpret_cast<std::byte*>(pages);
+        device.backend().move_kv(cache, layer_bytes, kLayers, device.upload(from), device.upload(to),
+                                 from.size());
+        return device.download(pages, bits.size());
+      };
+      expect_the_same(moved);
+      Device tested = device(1);
+      EXPECT_NE(moved(tested), bits);
+    }
+  }
+}
+
 TEST_P(OpsOnEveryTier, LogSumExpAndArgmaxHaveTheBitsOfTheReference) {
   Random random(7);
   for (const size_t cols : kWidths) {

@@ -51,6 +51,11 @@ class TracedBackend final : public Backend {
     const TraceSpan span(&trace_, TraceKind::op, "rope", shape(x));
     inner_->rope(style, angles, d_head, x);
   }
+  void move_kv(const KvView& first, size_t layer_bytes, size_t layers, const KvSlot* from, const KvSlot* to,
+               size_t count) override {
+    const TraceSpan span(&trace_, TraceKind::op, "move_kv", {{{"rows", count}, {"layers", layers}}});
+    inner_->move_kv(first, layer_bytes, layers, from, to, count);
+  }
   void store_kv(ConstMat angles, const uint32_t* positions, ConstMat k, ConstMat v, const KvSlot* slots,
                 const KvView& kv) override {
     const TraceSpan span(&trace_, TraceKind::op, "store_kv", shape(k));

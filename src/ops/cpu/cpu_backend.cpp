@@ -186,6 +186,30 @@ class CpuBackend final : public Backend {
     });
   }
 
+  void move_kv(const KvView& first, size_t layer_bytes, size_t layers, const KvSlot* from, const KvSlot* to,
+               size_t count) override {
+    const size_t key_bytes = info_of(first.key_type).block_bytes;
+    const size_t value_bytes = first.d_head * info_of(first.value_type).block_bytes;
+    const size_t keys = size_t{first.n_kv_heads} * first.d_head;
+    pool_.parallel_for(layers, [&](size_t layer, size_t) {
+      for (size_t i = 0; i < count; ++i) {
+        if (from[i].page == to[i].page && from[i].slot == to[i].slot) continue;
+        const std::byte* source = first.pages + from[i].page * first.page_bytes + layer * layer_bytes;
+        std::byte* target = first.pages + to[i].page * first.page_bytes + layer * layer_bytes;
+        for (size_t k = 0; k < keys; ++k) {  // [key][token]
+          std::memcpy(target + first.key_offset + (k * first.page_tokens + to[i].slot) * key_bytes,
+                      source + first.key_offset + (k * first.page_tokens + from[i].slot) * key_bytes,
+                      key_bytes);
+        }
+        for (size_t h = 0; h < first.n_kv_heads; ++h) {  // [head][token][value]
+          std::memcpy(target + first.value_offset + (h * first.page_tokens + to[i].slot) * value_bytes,
+                      source + first.value_offset + (h * first.page_tokens + from[i].slot) * value_bytes,
+                      value_bytes);
+        }
+      }
+    });
+  }
+
   void store_kv(ConstMat angles, const uint32_t* /*positions*/, ConstMat k, ConstMat v, const KvSlot* slots,
                 const KvView& kv) override {
     const auto turn = kv.rope.style == RopeStyle::halves ? kernels_.rope_halves : kernels_.rope_interleaved;

@@ -99,6 +99,12 @@ class FakeDevice final : public Backend {
     const ArenaOpening opening = open("rope", {matrix("angles", angles), matrix("x", x)});
     reference_->rope(style, angles, d_head, x);
   }
+  void move_kv(const KvView& first, size_t layer_bytes, size_t layers, const KvSlot* from, const KvSlot* to,
+               size_t count) override {
+    const ArenaOpening opening = open("move_kv", {start_of("pages", first.pages, count > 0),
+                                                  array("from", from, count), array("to", to, count)});
+    reference_->move_kv(first, layer_bytes, layers, from, to, count);
+  }
   void store_kv(ConstMat angles, const uint32_t* positions, ConstMat k, ConstMat v, const KvSlot* slots,
                 const KvView& kv) override {
     const size_t n_positions = positions == nullptr ? 0 : k.rows;  // codecs that need none may get none

@@ -105,6 +105,10 @@ class ReferenceBackend final : public Backend {
       }
     }
   }
+  void move_kv(const KvView& first, size_t layer_bytes, size_t layers, const KvSlot* from, const KvSlot* to,
+               size_t count) override {
+    reference::move_kv(first, layer_bytes, layers, from, to, count);
+  }
   void store_kv(ConstMat angles, const uint32_t* positions, ConstMat k, ConstMat v, const KvSlot* slots,
                 const KvView& kv) override {
     reference::store_kv(angles, positions, k, v, slots, kv);

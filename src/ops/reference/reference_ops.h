@@ -15,6 +15,8 @@ void top_k(ConstMat logits, uint32_t k, int32_t* ids, float* values);
 void rope_angles(const uint32_t* positions, ConstVec frequencies, Mat angles);
 /// Turns one head in place; `angles` holds n cosines, then n sines.
 void rope_head(RopeStyle style, const float* angles, size_t n, float* x);
+void move_kv(const KvView& first, size_t layer_bytes, size_t layers, const KvSlot* from, const KvSlot* to,
+             size_t count);
 void store_kv(ConstMat angles, const uint32_t* positions, ConstMat k, ConstMat v, const KvSlot* slots,
               const KvView& kv);
 void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale, Mat out);

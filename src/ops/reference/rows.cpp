@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -121,6 +122,32 @@ void store_kv(ConstMat angles, const uint32_t* /*positions*/, ConstMat k, ConstM
         put(kv.key_type, page + kv.key_offset, (h * kv.d_head + i) * kv.page_tokens + slots[r].slot, key[i]);
         put(kv.value_type, page + kv.value_offset, (h * kv.page_tokens + slots[r].slot) * kv.d_head + i,
             v.row(r)[h * kv.d_head + i]);
+      }
+    }
+  }
+}
+
+void move_kv(const KvView& first, size_t layer_bytes, size_t layers, const KvSlot* from, const KvSlot* to,
+             size_t count) {
+  const size_t key_bytes = info_of(first.key_type).block_bytes;
+  const size_t value_bytes = info_of(first.value_type).block_bytes;
+  const auto move = [](std::byte* target, const std::byte* source, size_t bytes) {
+    if (target != source) std::memcpy(target, source, bytes);
+  };
+  for (size_t layer = 0; layer < layers; ++layer) {
+    for (size_t i = 0; i < count; ++i) {
+      std::byte* source = first.pages + from[i].page * first.page_bytes + layer * layer_bytes;
+      std::byte* target = first.pages + to[i].page * first.page_bytes + layer * layer_bytes;
+      for (size_t e = 0; e < size_t{first.n_kv_heads} * first.d_head; ++e) {
+        const auto key = [&](const KvSlot& slot) {
+          return first.key_offset + (e * first.page_tokens + slot.slot) * key_bytes;
+        };
+        const auto value = [&](const KvSlot& slot) {
+          const size_t row = e / first.d_head * first.page_tokens + slot.slot;
+          return first.value_offset + (row * first.d_head + e % first.d_head) * value_bytes;
+        };
+        move(target + key(to[i]), source + key(from[i]), key_bytes);
+        move(target + value(to[i]), source + value(from[i]), value_bytes);
       }
     }
   }
