@@ -89,7 +89,8 @@ SpeculationOptions Exactness::State::recalling() const {
             return exactness::make_recall_drafter(known, world.model.info().vocab_size);
           },
           .most = options.recall,
-          .automatic = false};
+          .automatic = false,
+          .branches = 3};
 }
 
 void Exactness::State::differ(const Trial& trial, ExactnessDifference difference) {

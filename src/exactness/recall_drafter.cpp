@@ -21,10 +21,16 @@ class RecallDrafter final : public Drafter {
       // Lengths differ, so that sequences of a step stand at different places of their drafts.
       const uint32_t most = 1 + below(request, 0, request.most);
       int32_t parent = Draft::kText;
-      for (uint32_t i = 0; i < most; ++i) {
-        const bool knows = i < rest.size() && below(request, 2 * i + 1, kLieOneIn) != 0;
-        const auto made_up = static_cast<int32_t>(below(request, 2 * i + 2, vocab_));
-        parent = request.draft->add(knows ? rest[i] : made_up, parent, 0);
+      for (uint32_t i = 0; request.draft->size() < most; ++i) {
+        const bool knows = i < rest.size() && below(request, 3 * i + 1, kLieOneIn) != 0;
+        const auto made_up = static_cast<int32_t>(below(request, 3 * i + 2, vocab_));
+        // Now and then another way goes off first, so that the right one does not stand where it would in a
+        // chain.
+        const bool forks = request.draft->leaves() + 1 < request.branches &&
+                           request.draft->size() + 1 < most && below(request, 3 * i + 3, 2) == 0;
+        if (forks && made_up != (knows ? rest[i] : 0)) request.draft->add(made_up, parent, 0);
+        const int32_t token = knows ? rest[i] : made_up == 0 ? 1 : 0;
+        parent = request.draft->add(token, parent, 0);
       }
     }
   }
