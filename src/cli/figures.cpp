@@ -33,7 +33,14 @@ std::string figures_line(const OpenModel& model, const GenerateResult& result) {
   if (result.prefill_seconds > 0) line += ", " + rate_text(rate(computed(result), result.prefill_seconds));
   line += fmt::format(" | decode {} token{}", result.tokens.size(), result.tokens.size() == 1 ? "" : "s");
   if (result.tokens.size() > 1) line += ", " + rate_text(decode_rate(result));
+  if (result.drafts.tokens > 0)
+    line += fmt::format(" | drafts {} of {} right", result.drafts.accepted, result.drafts.tokens);
   return line + " | " + model.backend;
+}
+
+Json drafts_json(const GenerateResult& result) {
+  return {{"accepted_prediction_tokens", result.drafts.accepted},
+          {"rejected_prediction_tokens", result.drafts.tokens - result.drafts.accepted}};
 }
 
 Json timings_json(const OpenModel& model, const GenerateResult& result) {

@@ -13,6 +13,9 @@ namespace headrace::cli {
 /// threads". The first generated token belongs to the prefill, so the rate of decoding counts the others.
 std::string figures_line(const OpenModel& model, const GenerateResult& result);
 
+/// As OpenAI's completion_tokens_details has them.
+Json drafts_json(const GenerateResult& result);
+
 Json timings_json(const OpenModel& model, const GenerateResult& result);
 
 /// "end_token", "stop_string", "length", "context", "cancelled".

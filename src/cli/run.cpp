@@ -130,6 +130,7 @@ Status print_json(const RunFlags& flags, const OpenModel& model, const Answer& a
               {"finish_reason", finish_text(result)},
               {"seed", seed},
               {"backend", model.backend},
+              {"completion_tokens_details", drafts_json(result)},
               {"timings", timings_json(model, result)}};
   if (flags.logprobs) out["logprobs"] = logprobs_json(model.tokenizer, answer.draws);
   return write_json(out);

@@ -86,5 +86,24 @@ TEST(MemoryLedger, EachUseHasAName) {
   EXPECT_EQ(name_of(MemoryUse::activations), "activations");
 }
 
+TEST(MemoryLedger, APartIsBookedInTheWholeUnderItsOwnName) {
+  MemoryLedger whole(1000);
+  ASSERT_TRUE(whole.reserve(MemoryUse::weights, 600, "weights"));
+  MemoryLedger part(whole, MemoryUse::drafts);
+  EXPECT_EQ(part.cap(), 1000U);
+  ASSERT_TRUE(part.reserve(MemoryUse::weights, 250, "a draft's weights"));
+  ASSERT_TRUE(part.reserve(MemoryUse::kv, 100, "a draft's keys"));
+  EXPECT_EQ(whole.used(MemoryUse::drafts), 350U);
+  EXPECT_EQ(part.used(MemoryUse::kv), 100U);
+  EXPECT_EQ(part.used(), 950U);
+  const Status refused = part.reserve(MemoryUse::kv, 51, "too much");
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("50 bytes free"), std::string::npos) << refused.error().message;
+  EXPECT_EQ(part.used(MemoryUse::kv), 100U);
+  part.release(MemoryUse::weights, 250);
+  EXPECT_EQ(whole.used(), 700U);
+  EXPECT_EQ(whole.high_water(MemoryUse::drafts), 350U);
+}
+
 }  // namespace
 }  // namespace headrace

@@ -160,6 +160,19 @@ bool is_plain_argmax(const SamplingParams& p) {
          p.presence_penalty == 0.0F && p.frequency_penalty == 0.0F && !p.logprobs;
 }
 
+int32_t draw_token(const SamplingParams& params, std::span<float> logits, std::span<const int32_t> history,
+                   uint32_t position, DrawScratch& scratch) {
+  Adjustments& adjustments = scratch.adjustments;
+  adjustments.set(params, history);
+  scratch.raw.clear();
+  for (const int32_t token : adjustments.tokens()) {
+    float& logit = logits[static_cast<size_t>(token)];
+    scratch.raw.push_back(logit);
+    logit = adjustments.apply(token, logit);
+  }
+  return choose(params, logits, position, scratch);
+}
+
 Draw draw(const SamplingParams& params, std::span<float> logits, std::span<const int32_t> history,
           uint32_t position, double log_sum_exp, DrawScratch& scratch) {
   Draw out;
@@ -170,18 +183,10 @@ Draw draw(const SamplingParams& params, std::span<float> logits, std::span<const
     if (!scratch.candidates.empty()) out.top = scratch.take_list();
     for (const Candidate& c : scratch.candidates) out.top.push_back({c.token, logprob(c.logit)});
   }
-  Adjustments& adjustments = scratch.adjustments;
-  adjustments.set(params, history);
-  std::vector<float>& raw = scratch.raw;
-  raw.clear();
-  for (const int32_t token : adjustments.tokens()) {
-    float& logit = logits[static_cast<size_t>(token)];
-    raw.push_back(logit);
-    logit = adjustments.apply(token, logit);
-  }
-  out.token = choose(params, logits, position, scratch);
+  out.token = draw_token(params, logits, history, position, scratch);
   if (params.logprobs) {
-    const auto& tokens = adjustments.tokens();
+    const std::vector<float>& raw = scratch.raw;
+    const auto& tokens = scratch.adjustments.tokens();
     const auto at = std::lower_bound(tokens.begin(), tokens.end(), out.token);
     const bool adjusted = at != tokens.end() && *at == out.token;
     out.logprob = logprob(adjusted ? raw[static_cast<size_t>(at - tokens.begin())]

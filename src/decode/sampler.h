@@ -63,6 +63,10 @@ class DrawScratch;  // draw_scratch.h
 Draw draw(const SamplingParams& params, std::span<float> logits, std::span<const int32_t> history,
           uint32_t position, double log_sum_exp, DrawScratch& scratch);
 
+/// The same token, and no report: nothing is taken from the heap beyond what `scratch` was prepared for.
+int32_t draw_token(const SamplingParams& params, std::span<float> logits, std::span<const int32_t> history,
+                   uint32_t position, DrawScratch& scratch);
+
 /// How many of a row's best raw logits draw_from_top_k() needs for such a request once its sequence holds
 /// `history` tokens; 0: it needs the whole row. That is where all tokens are candidates (no top-k), where
 /// bias or penalties may raise a logit, and where the top-k and the tokens that they may lower come to more

@@ -9,6 +9,9 @@
 #include <set>
 #include <thread>
 
+#include "decode/ngram_drafter.h"
+#include "engine/model_drafter.h"
+#include "engine/self_drafter.h"
 #include "engine/testing/allocation_counter.h"
 #include "engine/testing/engine_world.h"
 #include "sanitized.h"
@@ -115,7 +118,7 @@ Request request_of_kind(size_t kind, std::mt19937& random) {
 
 class Play : public LayerObserver {
  public:
-  Play(Family family, size_t threads) {
+  Play(Family family, size_t threads, SpeculationOptions speculation = {}) {
     EngineOptions o = options(kRows, kSequences);
     o.context = kContext;
     o.kv_tokens = 400;  // little: pages are given up, sequences are preempted
@@ -125,6 +128,7 @@ class Play : public LayerObserver {
       return now_;
     };
     o.observer = this;
+    o.speculation = std::move(speculation);
     world_.emplace(tiny_bytes(family, DType::Q8_0), test_device(threads), o);
     events_.reserve(4096);
   }
@@ -291,6 +295,28 @@ INSTANTIATE_TEST_SUITE_P(Families, StepAllocations,
                            return std::string(std::get<0>(p.param) == Family::llama ? "llama" : "gemma3") +
                                   std::to_string(std::get<1>(p.param)) + "Threads";
                          });
+
+TEST_P(StepAllocations, ThereAreNoneWithDrafts) {
+  const auto [family, threads] = GetParam();
+  const auto bytes = std::make_shared<const std::string>(tiny_bytes(family, DType::Q8_0));
+  const auto file = std::make_shared<const ModelFile>(
+      GgufFile::parse("draft", headrace::testing::as_bytes(*bytes)).value());
+  using Made = Result<std::unique_ptr<Drafter>>;
+  const std::pair<const char*, std::function<Made(const DrafterWorld&)>> drafters[] = {
+      {"ngram", [](const DrafterWorld&) -> Made { return make_ngram_drafter({.shortest = 1}); }},
+      {"self",
+       [](const DrafterWorld& world) {
+         return make_self_drafter(std::vector<bool>(world.model.info().n_layers, true), world);
+       }},
+      {"model", [bytes, file](const DrafterWorld& world) { return make_model_drafter(*file, world); }}};
+  for (const auto& [name, drafter] : drafters) {
+    Play play(family, threads, {.drafter = drafter, .most = 4, .automatic = false});
+    play.run(2, 400);
+    EXPECT_GT(play.engine().stats().drafts.tokens, 100U) << name;
+    EXPECT_EQ(play.total().all(), 0U) << name;
+  }
+  if (HasFailure()) print_first_allocations();
+}
 
 void* volatile sink = nullptr;
 

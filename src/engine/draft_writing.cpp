@@ -30,8 +30,7 @@ void DraftWriting::append(StepRunner& runner, std::span<DraftInWriting* const> d
     for (size_t i = 0; i < count; ++i) {
       DraftInWriting& draft = *drafts[first + i];
       const DraftRequest& request = *draft.request;
-      const int32_t token =
-          is_plain_argmax(*request.sampling) ? likeliest[i] : draw_token(runner, request, i, sums[i]);
+      const int32_t token = is_plain_argmax(*request.sampling) ? likeliest[i] : draw(runner, request, i);
       const double logprob = static_cast<double>(runner.logit(i, token)) - sums[i];
       draft.last = request.draft->add(token, draft.last, trust_of(logprob));
     }
@@ -39,14 +38,11 @@ void DraftWriting::append(StepRunner& runner, std::span<DraftInWriting* const> d
 }
 
 // From these logits the target would draw the same token.
-int32_t DraftWriting::draw_token(StepRunner& runner, const DraftRequest& request, size_t output,
-                                 double log_sum_exp) {
+int32_t DraftWriting::draw(StepRunner& runner, const DraftRequest& request, size_t output) {
   history_.assign(request.tokens.begin(), request.tokens.end());
   for (uint32_t i = 0; i < request.draft->size(); ++i) history_.push_back(request.draft->node(i).token);
   const auto position = static_cast<uint32_t>(history_.size());
-  Draw drawn = draw(*request.sampling, runner.logits(output), history_, position, log_sum_exp, scratch_);
-  scratch_.recycle(drawn);
-  return drawn.token;
+  return draw_token(*request.sampling, runner.logits(output), history_, position, scratch_);
 }
 
 void DraftWriting::took(double seconds) {

@@ -22,8 +22,11 @@ class DraftWriting {
  public:
   static constexpr uint32_t kMostOutputs = 64;
 
-  /// Room for texts of `context` tokens.
-  explicit DraftWriting(uint32_t context) { history_.reserve(context + kMaxDraftNodes); }
+  /// Room for texts of `context` tokens. `scratch` is prepared for the requests that will come and outlives
+  /// it.
+  DraftWriting(uint32_t context, DrawScratch& scratch) : scratch_(scratch) {
+    history_.reserve(context + kMaxDraftNodes);
+  }
 
   /// Draws from the outputs of the runner's last run, one each of `drafts`, and appends what was drawn. The
   /// trust class of a token is by its probability.
@@ -34,10 +37,10 @@ class DraftWriting {
   double seconds_per_token() const { return seconds_; }
 
  private:
-  int32_t draw_token(StepRunner& runner, const DraftRequest& request, size_t output, double log_sum_exp);
+  int32_t draw(StepRunner& runner, const DraftRequest& request, size_t output);
 
+  DrawScratch& scratch_;
   std::vector<int32_t> history_;
-  DrawScratch scratch_;
   double seconds_ = 0;
   uint32_t timed_ = 0;
 };

@@ -8,6 +8,8 @@
 #include "decode/draw_scratch.h"
 #include "engine/engine_options.h"
 #include "engine/lineup.h"
+#include "engine/measure_steps.h"
+#include "engine/row_observer.h"
 #include "engine/speculation.h"
 #include "engine/step_runner.h"
 
@@ -32,13 +34,6 @@ struct Output {
   uint32_t position = 0;        // of the token that follows the row
   bool score = false;           // that token is known: report its log-probability
   int32_t node = Draft::kText;  // of the choice's draft, or the last token of its text
-};
-
-// A row of a draft whose layers were seen, and what they were.
-struct DraftRow {
-  Choice* choice = nullptr;
-  uint32_t row = 0;
-  uint32_t node = 0;
 };
 
 class EngineImpl final : public Engine {
@@ -74,14 +69,11 @@ class EngineImpl final : public Engine {
   void expire();
   void drop_ended();
   Status start_speculation();
-  void measure_steps();
   uint64_t rows_besides_drafts() const;
   void schedule();
   void build_rows();
   void build_draft_rows(Choice& choice, uint32_t count);
   void run_rows();
-  void observe(size_t layer, ConstMat x);
-  void observe_accepted();
   void read_outputs();
   void read_tile(std::span<const Output> tile);
   void take_token(Choice& choice, Event event);
@@ -98,7 +90,7 @@ class EngineImpl final : public Engine {
   std::optional<StateStore> store_;
   std::optional<Lineup> lineup_;
   std::optional<Speculation> speculation_;
-  std::function<void(size_t, ConstMat)> after_layer_;
+  std::optional<RowObserver> observer_;
   RequestId next_id_ = 1;
   uint64_t next_place_ = 1;
   bool deadlines_ = false;  // somebody has one
@@ -109,12 +101,8 @@ class EngineImpl final : public Engine {
   StepPlan plan_;
   std::vector<StepChunk> chunks_;
   std::vector<Row> rows_;
-  std::vector<Choice*> row_choices_;  // of rows_; only with an observer
   std::vector<Output> outputs_;
   uint64_t prompt_rows_ = 0;
-  std::vector<float> hidden_;         // of a row; only with an observer
-  std::vector<DraftRow> draft_rows_;  // only with an observer
-  std::vector<float> draft_hidden_;   // [draft_rows_][layers][d_model]
   std::vector<Event> events_;
 };
 
@@ -153,10 +141,11 @@ Status EngineImpl::start() {
   plan_.reserve(options_.sequences, kCandidates);
   chunks_.reserve(options_.sequences);
   rows_.reserve(options_.batch_rows);
-  row_choices_.reserve(options_.batch_rows);
   outputs_.reserve(options_.batch_rows);
-  hidden_.resize(info.d_model);
-  if (options_.observer != nullptr) after_layer_ = [this](size_t layer, ConstMat x) { observe(layer, x); };
+  const size_t drafts =
+      options_.speculation.drafter ? size_t{options_.sequences} * options_.speculation.most : 0;
+  observer_.emplace(options_.observer, *backend_, *model_, options_.batch_rows,
+                    std::min<size_t>(options_.batch_rows, drafts));
   set_limits({.rows = options_.batch_rows,
               .sequences = options_.sequences,
               .decode_threads = options_.decode_threads,
@@ -170,50 +159,20 @@ Status EngineImpl::start() {
 Status EngineImpl::start_speculation() {
   const SpeculationOptions& wanted = options_.speculation;
   if (!wanted.drafter) return {};
-  HEADRACE_TRY(auto drafter, wanted.drafter({*backend_, ledger_, *model_, *store_, *runner_, options_}));
+  HEADRACE_TRY(auto drafter,
+               wanted.drafter({*backend_, ledger_, *model_, *store_, *runner_, draw_scratch_, options_}));
   speculation_.emplace(std::move(drafter), wanted, options_.sequences);
-  const size_t rows = std::min<size_t>(options_.batch_rows, size_t{options_.sequences} * wanted.most);
-  if (options_.observer != nullptr) {
-    draft_rows_.reserve(rows);
-    draft_hidden_.reserve(rows * model_->info().n_layers * model_->info().d_model);
-  }
-  if (wanted.automatic) measure_steps();
-  return {};
-}
-
-// Runs steps of a made-up text, so that the first drafts are already as long as pays.
-void EngineImpl::measure_steps() {
-  constexpr uint32_t kPoints[] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64};
+  if (!wanted.automatic) return {};
   constexpr uint64_t kNobody = 0x6D65617375726573;  // a salt of its own: nobody's prefix
-  const uint64_t most = uint64_t{options_.sequences} * (options_.speculation.most + 1);
   const SequenceId sequence = store_->open(kNobody, {});
+  const uint64_t most = std::min<uint64_t>(
+      {uint64_t{options_.sequences} * (wanted.most + 1), options_.batch_rows, options_.context});
   backend_->use_threads(limits_.decode_threads);
-  const auto seconds_of = [&](uint32_t rows) {
-    rows_.clear();
-    for (uint32_t p = 0; p < rows; ++p) {
-      rows_.push_back({.sequence = sequence, .position = p, .slot = p, .outputs = kLogits});
-    }
-    const auto begin = std::chrono::steady_clock::now();
-    runner_->run(*store_, rows_, nullptr);
-    for (uint32_t first = 0; first < rows; first += runner_->max_outputs()) {
-      int32_t tokens[kMaxLogitRows] = {};
-      const uint32_t count = std::min(runner_->max_outputs(), rows - first);
-      runner_->project(first, count);
-      runner_->argmax(std::span(tokens).first(count));
-    }
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  };
-  bool first = true;
-  for (const uint32_t rows : kPoints) {
-    if (!first && (rows > most || rows > options_.batch_rows)) break;
-    if (rows > options_.context || !store_->reserve(sequence, rows) || interrupted()) break;
-    if (first) seconds_of(rows);  // what is cold now is not later
-    first = false;
-    speculation_->cost().add_point(rows, std::min(seconds_of(rows), seconds_of(rows)));
-  }
+  measure_steps(*runner_, *store_, sequence, static_cast<uint32_t>(most), options_.interrupt,
+                speculation_->cost());
   speculation_->warm_up(sequence);
   store_->close(sequence);
-  rows_.clear();
+  return {};
 }
 
 // What the next step has to do anyway: about, for the plan is made later.
@@ -277,8 +236,8 @@ size_t EngineImpl::most_tokens(const Request& request) const {
 
 // Steps take nothing from the heap, so what they may need beside the engine's own is taken here.
 void EngineImpl::make_room(const Request& request) {
-  draw_scratch_.prepare(request.sampling, model_->info().vocab_size, most_tokens(request),
-                        options_.sequences);
+  const size_t draws = size_t{options_.sequences} * (speculation_ ? options_.speculation.most + 1 : 1);
+  draw_scratch_.prepare(request.sampling, model_->info().vocab_size, most_tokens(request), draws);
   // A step reports a token for each of its rows, and the end of everybody.
   const size_t most_events = options_.batch_rows + lineup_->running().size() + lineup_->waiting() + request.n;
   if (events_.capacity() < most_events) events_.reserve(2 * most_events);
@@ -376,9 +335,8 @@ void EngineImpl::schedule() {
 void EngineImpl::build_rows() {
   const TraceSpan phase(options_.trace, TraceKind::phase, "rows");
   rows_.clear();
-  row_choices_.clear();
   outputs_.clear();
-  draft_rows_.clear();
+  observer_->begin_step();
   prompt_rows_ = 0;
   for (const StepChunk& chunk : chunks_) {
     Choice& choice = *lineup_->running()[chunk.index];
@@ -399,7 +357,7 @@ void EngineImpl::build_rows() {
       }
       if (position < choice.asked->prompt.size()) ++prompt_rows_;
       rows_.push_back(row);
-      if (options_.observer != nullptr) row_choices_.push_back(&choice);
+      observer_->add_row(choice, position, Draft::kText);
     }
     if (speculation_) build_draft_rows(choice, computed + chunk.count - end);
   }
@@ -415,10 +373,7 @@ void EngineImpl::build_draft_rows(Choice& choice, uint32_t count) {
   const bool chain = draft.is_chain();
   for (uint32_t i = 0; i < draft.size(); ++i) {
     const Draft::Node& node = draft.node(i);
-    if (options_.observer != nullptr) {
-      draft_rows_.push_back({&choice, static_cast<uint32_t>(rows_.size()), i});
-      row_choices_.push_back(&choice);
-    }
+    observer_->add_row(choice, known + node.depth - 1, static_cast<int32_t>(i));
     rows_.push_back({.token = node.token,
                      .sequence = *choice.sequence,
                      .position = known + node.depth - 1,
@@ -434,47 +389,7 @@ void EngineImpl::run_rows() {
   ++stats_.steps;
   stats_.rows += rows_.size();
   stats_.last_step_rows = static_cast<uint32_t>(rows_.size());
-  runner_->run(*store_, rows_, after_layer_ ? &after_layer_ : nullptr);
-}
-
-void EngineImpl::observe(size_t layer, ConstMat x) {
-  const size_t layers = model_->info().n_layers;
-  draft_hidden_.resize(draft_rows_.size() * layers * x.cols);
-  for (size_t i = 0; i < draft_rows_.size(); ++i) {
-    backend_->download(&draft_hidden_[(i * layers + layer) * x.cols], x.row(draft_rows_[i].row),
-                       x.cols * sizeof(float));
-  }
-  size_t next_draft = 0;
-  for (size_t r = 0; r < rows_.size(); ++r) {
-    const Choice& choice = *row_choices_[r];
-    if (next_draft < draft_rows_.size() && draft_rows_[next_draft].row == r) {
-      ++next_draft;  // seen if it turns out right
-      continue;
-    }
-    if (!options_.observer->wants(choice.request)) continue;
-    backend_->download(hidden_.data(), x.row(r), x.cols * sizeof(float));
-    options_.observer->see(choice.request, choice.number, rows_[r].position, static_cast<uint32_t>(layer),
-                           hidden_);
-  }
-}
-
-// Rows of drafts that are part of the text now.
-void EngineImpl::observe_accepted() {
-  const size_t layers = model_->info().n_layers;
-  for (size_t i = 0; i < draft_rows_.size(); ++i) {
-    const DraftRow& row = draft_rows_[i];
-    const Choice& choice = *row.choice;
-    const uint32_t position = rows_[row.row].position;
-    const std::span<const uint32_t> path = speculation_->accepted(choice);
-    // The last token of a text is never computed.
-    if (position + 1 >= choice.tokens.size() || std::ranges::find(path, row.node) == path.end()) continue;
-    if (!options_.observer->wants(choice.request)) continue;
-    for (size_t layer = 0; layer < layers; ++layer) {
-      options_.observer->see(
-          choice.request, choice.number, position, static_cast<uint32_t>(layer),
-          std::span(draft_hidden_).subspan((i * layers + layer) * hidden_.size(), hidden_.size()));
-    }
-  }
+  runner_->run(*store_, rows_, observer_->after_layer());
 }
 
 void EngineImpl::read_outputs() {
@@ -612,7 +527,7 @@ void EngineImpl::step(std::vector<Event>& events) {
       const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
       speculation_->cost().observe(rows_.size(), passed.count());
     }
-    if (!draft_rows_.empty()) observe_accepted();
+    if (speculation_) observer_->finish_step(*speculation_);
     finish_step();
   }
   drop_ended();
@@ -663,24 +578,6 @@ Status EngineImpl::check_books() const {
 }
 
 }  // namespace
-
-std::string_view name_of(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::none:
-      return "none";
-    case FinishReason::end_token:
-      return "end_token";
-    case FinishReason::length:
-      return "length";
-    case FinishReason::context:
-      return "context";
-    case FinishReason::cancelled:
-      return "cancelled";
-    case FinishReason::expired:
-      return "expired";
-  }
-  return "none";
-}
 
 Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<Backend> backend, std::unique_ptr<Model> model,
                                                MemoryLedger& ledger, const EngineOptions& options) {

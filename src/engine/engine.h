@@ -57,6 +57,7 @@ struct DraftCounters : DraftTally {
   std::array<uint64_t, kPlaces> accepted_at = {};
 };
 
+class DrawScratch;
 class Drafter;
 class StateStore;
 class StepRunner;
@@ -67,6 +68,7 @@ struct DrafterWorld {
   const Model& model;  // the target
   StateStore& store;   // the target's
   StepRunner& runner;  // the target's; a run of it is over when the drafter is asked
+  DrawScratch& draws;  // prepared for all requests
   const EngineOptions& options;
 };
 

@@ -84,7 +84,7 @@ Status ModelDrafter::start(const ModelFile& file, const DrafterWorld& world) {
   writers_.reserve(options.sequences);
   outputs_.reserve(options.sequences);
   rows_.reserve(max_rows_);
-  writing_.emplace(options.context);
+  writing_.emplace(options.context, world.draws);
   return {};
 }
 

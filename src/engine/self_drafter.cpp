@@ -12,7 +12,10 @@ namespace {
 class SelfDrafter final : public Drafter {
  public:
   SelfDrafter(const std::vector<bool>& layers, const DrafterWorld& world)
-      : layers_(layers), store_(world.store), runner_(world.runner), writing_(world.options.context) {
+      : layers_(layers),
+        store_(world.store),
+        runner_(world.runner),
+        writing_(world.options.context, world.draws) {
     const uint32_t sequences = world.options.sequences;
     drafts_.reserve(sequences);
     outputs_.reserve(sequences);

@@ -60,6 +60,7 @@ void Speculation::propose(std::span<const std::unique_ptr<Choice>> running, cons
   asking_.clear();
   requests_.clear();
   candidates_.clear();
+  if (options_.automatic && !cost_.known()) return;  // interrupted while it was measured
   const double draft_seconds = drafter_->seconds_per_token(running.size());
   uint32_t depth = options_.most;
   if (options_.automatic && draft_seconds > 0) {

@@ -58,6 +58,7 @@ Result<GenerateResult> generate(Engine& engine, const Tokenizer& tokenizer, std:
       if (event.finished != FinishReason::none) {
         result.finished = event.finished;
         result.cached_tokens = event.report.reuse.tokens;
+        result.drafts = event.report.drafts;
       }
       if (!event.has_token || result.stopped) continue;
       if (result.tokens.empty()) first_token = Clock::now();

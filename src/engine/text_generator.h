@@ -40,6 +40,7 @@ struct GenerateResult {
   bool stopped = false;  // a stop string matched
   uint32_t prompt_tokens = 0;
   uint32_t cached_tokens = 0;  // of the prompt, that came from the prefix cache
+  DraftTally drafts;
   double prefill_seconds = 0;  // until the first token was drawn
   double decode_seconds = 0;   // from then on
 };
