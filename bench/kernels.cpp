@@ -4,9 +4,8 @@
 //   threads
 //
 // linear/TYPE/M: y = x W^T with M rows, W 2048 x 2048; GOP/s counts a multiply-add as two operations, GB/s
-// the bytes of W that are read once. cold/: W comes from memory. machine/BF16/M, cold_machine/BF16/M: the same in
-// level `machine`. attend/ROWS/CONTEXT: 32
-// heads on 8 key heads of 64, cache f16.
+// the bytes of W that are read once. cold/: W comes from memory. machine/BF16/M, cold_machine/BF16/M: the
+// same in level `machine`. attend/ROWS/CONTEXT: 32 heads on 8 key heads of 64, cache f16.
 #include <benchmark/benchmark.h>
 
 #include "ops/testing/attention.h"

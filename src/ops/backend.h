@@ -123,8 +123,8 @@ class Backend {
   /// `positions` are for codecs that keep keys unturned or group tokens by position.
   virtual void store_kv(ConstMat angles, const uint32_t* positions, ConstMat k, ConstMat v,
                         const KvSlot* slots, const KvView& kv) = 0;
-  /// Moves the keys and values of a token from slot from[i] to slot to[i], one after another, in `layers` layers
-  /// that stand `layer_bytes` apart, the first being `first`.
+  /// Moves the keys and values of a token from slot from[i] to slot to[i], one after another, in `layers`
+  /// layers that stand `layer_bytes` apart, the first being `first`.
   virtual void move_kv(const KvView& first, size_t layer_bytes, size_t layers, const KvSlot* from,
                        const KvSlot* to, size_t count) = 0;
   /// Scaled dot-product attention of q [rows, heads * d_head] over the plan's keys.
