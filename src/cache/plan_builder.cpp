@@ -84,9 +84,8 @@ void PlanBuilder::add_tree(std::span<const PageId> pages, std::span<const Row> r
   uint64_t placed = 0;  // rows that have an item
   for (uint32_t leaf = 0; leaf < rows.size(); ++leaf) {
     const uint64_t path = rows[leaf].ancestors;
-    const auto on = [&](uint64_t other) { return (rows[leaf].ancestors & ~other) == 0; };
-    const bool inner =
-        std::ranges::any_of(rows, [&](const Row& row) { return row.ancestors != path && on(row.ancestors); });
+    const bool inner = std::ranges::any_of(
+        rows, [&](const Row& row) { return row.ancestors != path && (path & ~row.ancestors) == 0; });
     if (inner) continue;
     AttentionItem item = {.first_run = static_cast<uint32_t>(runs_.size()),
                           .first_row = static_cast<uint32_t>(item_rows_.size())};

@@ -21,8 +21,8 @@ class PlanBuilder {
   /// sequence's table, `window` what a row sees (0: all).
   void add(std::span<const PageId> pages, std::span<const Row> rows, uint32_t first_row, uint32_t window);
   /// Rows of a draft tree, the first being row `first_row` of the step: bit b of Row::ancestors is slot
-  /// `base` + b, at whose position a path from `base` on has its b-th token or an earlier one. Rows on one
-  /// path share an item.
+  /// `base` + b, and the tokens of a path take the positions from `base` on, in order. Rows on one path share
+  /// an item.
   void add_tree(std::span<const PageId> pages, std::span<const Row> rows, uint32_t first_row, uint32_t window,
                 uint32_t base);
   /// Uploads what was added and points `step` at it.

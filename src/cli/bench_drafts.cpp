@@ -223,7 +223,8 @@ Status bench_drafts(const BenchFlags& flags) {
     left_out += fits ? 0 : 1;
   }
   if (left_out > 0)
-    note(fmt::format("bench: {} prompts are too long for -c {}", left_out, model.engine->context()));
+    note(fmt::format("bench: {} prompts are too long for --prompt-context {}", left_out,
+                     model.engine->context()));
   HEADRACE_RETURN_IF_ERROR(write_out(kHeader));
   for (const uint32_t sequences : flags.n_parallel) {
     for (const auto& [name, members] : categories) {

@@ -181,8 +181,8 @@ void register_verify(CLI::App& app, Action& action) {
   verb.add_option("--tiers", flags->tiers, "Kernels to compare, say avx2,avx512 [all of this machine]")
       ->type_name("LIST");
   verb.add_option("--spec-type", flags->spec_type,
-                  "Trials with drafts, answers alone without: recall (the right answer, partly wrong) or "
-                  "ngram [none]")
+                  "Trials with drafts, answers alone without: recall (the right answer, partly wrong), or as "
+                  "headrace run has them [none]")
       ->check([](const std::string& text) {
         const bool known = text == "recall" || is_spec_type(text);
         return known ? std::string()

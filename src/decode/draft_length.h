@@ -66,13 +66,14 @@ struct DraftCandidate {
   uint32_t least = 0;               // so many nodes stay, whatever they are worth
 };
 
-/// Cuts drafts down to what is worth its rows in a step that has `rows` others. Takes nothing from the heap
-/// once `scratch` has grown.
+/// What choose_nodes() writes down.
 struct NodeRank {
   double probability;
   uint32_t candidate;
   uint32_t node;
 };
+/// Cuts drafts down to what is worth its rows in a step that has `rows` others. Takes nothing from the heap
+/// once `scratch` has grown.
 void choose_nodes(std::span<const DraftCandidate> candidates, const Acceptance& pooled, const StepCost& cost,
                   uint64_t rows, std::vector<NodeRank>& scratch);
 

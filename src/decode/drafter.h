@@ -19,6 +19,7 @@ namespace headrace {
 struct DraftRequest {
   uint64_t sequence = 0;            // the same from its first draft to forget()
   std::span<const int32_t> tokens;  // its text; the last token was drawn and is not computed yet
+  uint64_t salt = 0;                // prefixes are shared among requests of equal salt only
   const SamplingParams* sampling = nullptr;
   uint32_t state = 0;      // the target's own sequence: its keys and values up to the last token but one
   uint32_t most = 0;       // nodes; at most kMaxDraftNodes
@@ -36,9 +37,9 @@ class Drafter {
   virtual void propose(std::span<const DraftRequest> requests) = 0;
   /// The sequence ended or was preempted; what is kept of it may go.
   virtual void forget(uint64_t /*sequence*/) {}
-  /// Seconds that a token of a draft costs beside the step that checks it, for `sequences` at once; 0:
-  /// nothing that is worth counting.
-  virtual double seconds_per_token(size_t /*sequences*/) const { return 0; }
+  /// Seconds that one token more for everybody costs beside the step that checks it; 0: nothing worth
+  /// counting.
+  virtual double seconds_per_token() const { return 0; }
 };
 
 }  // namespace headrace

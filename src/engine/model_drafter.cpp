@@ -34,7 +34,7 @@ class ModelDrafter final : public Drafter {
   std::string_view name() const override { return "model"; }
   void propose(std::span<const DraftRequest> requests) override;
   void forget(uint64_t sequence) override;
-  double seconds_per_token(size_t /*sequences*/) const override { return writing_->seconds_per_token(); }
+  double seconds_per_token() const override { return writing_->seconds_per_token(); }
 
  private:
   Text* text_of(const DraftRequest& request);
@@ -102,7 +102,7 @@ Text* ModelDrafter::text_of(const DraftRequest& request) {
   const auto free = std::ranges::find(texts_, uint64_t{0}, &Text::owner);
   if (free == texts_.end()) return nullptr;
   free->owner = request.sequence;
-  free->sequence = store_->open(0, request.tokens.first(request.tokens.size() - 1));
+  free->sequence = store_->open(request.salt, request.tokens.first(request.tokens.size() - 1));
   free->pending.clear();
   return &*free;
 }

@@ -23,7 +23,7 @@ class SelfDrafter final : public Drafter {
   }
 
   std::string_view name() const override { return "self"; }
-  double seconds_per_token(size_t /*sequences*/) const override { return writing_.seconds_per_token(); }
+  double seconds_per_token() const override { return writing_.seconds_per_token(); }
 
   void propose(std::span<const DraftRequest> requests) override {
     drafts_.clear();

@@ -61,28 +61,28 @@ void Speculation::propose(std::span<const std::unique_ptr<Choice>> running, cons
   requests_.clear();
   candidates_.clear();
   if (options_.automatic && !cost_.known()) return;  // interrupted while it was measured
-  const double draft_seconds = drafter_->seconds_per_token(running.size());
+  const double draft_seconds = drafter_->seconds_per_token();
   uint32_t depth = options_.most;
   if (options_.automatic && draft_seconds > 0) {
     depth = depth_worth_drafting(pooled_, cost_, rows, running.size(), draft_seconds, depth);
-    if (depth == 0 && round_ % kExplore == 0) depth = 1;
   }
   for (const auto& choice : running) {
     if (store.length(*choice->sequence) + 1 != choice->tokens.size()) continue;  // its prompt is being read
     Slot& slot = slot_of(*choice);
     slot.draft.clear();
-    const uint32_t most = std::min(depth, most_nodes(*choice, context));
+    const uint32_t least = (round_ + choice->place.id) % kExplore == 0 ? 1 : 0;
+    const uint32_t most = std::min(std::max(depth, least), most_nodes(*choice, context));
     if (most == 0) continue;
-    const bool explores = (round_ + choice->place.id) % kExplore == 0;
     asking_.push_back(choice.get());
     requests_.push_back({.sequence = choice->place.id,
                          .tokens = choice->tokens,
+                         .salt = choice->asked->cache_salt,
                          .sampling = &choice->sampling,
                          .state = *choice->sequence,
                          .most = most,
                          .branches = options_.branches,
                          .draft = &slot.draft});
-    candidates_.push_back({&slot.draft, &slot.own, explores ? 1U : 0U});
+    candidates_.push_back({&slot.draft, &slot.own, least});
   }
   if (requests_.empty()) return;
   drafter_->propose(requests_);
@@ -114,7 +114,6 @@ void Speculation::begin(Choice& choice, uint32_t nodes) {
   slot.draft.cut(nodes);
   slot.at = Draft::kText;
   slot.path.clear();
-  choice.drafted = 0;
   if (slot.draft.empty()) return;
   ++counters_.drafts;
   counters_.tokens += slot.draft.size();
