@@ -7,11 +7,14 @@
 //                  high and low, so that the sums of all 256 inputs stay in two tiles until the end:
 //                  sum = high << shift + low, exactly.
 // A segment of the panel (256 inputs) is decoded to bytes that stay in the first-level cache while all rows
-// go by; loads of tiles from the second level would wait for each line. Segment sums are kept and combined at
-// the end. Sums are stored a step or two before they are read, in a ring of 4 KiB whose parts differ in their
-// low 12 bits: a read that has those in common with a store waits for it. Bound: groups of 32 by turning sums
-// into floats (three vector instructions a row, on two units: 24 cycles beside 16 of a tile that is half
-// full, whose store takes 16 more), super-blocks by tiles (twice the products).
+// go by; loads of tiles from the second level would wait for each line. Segment sums meet in R0's order as
+// they come. Sums are stored a few steps before they are read, in a ring whose parts differ in their low 12
+// bits from what is stored meanwhile: a read that has those in common with a store waits for it. Bound,
+// groups of 32: the second of the two units that multiply vectors of 512 bits stands still while tiles are at
+// work and for some 400 cycles after (measured: bench/results, Granite Rapids), so that a group of 16 rows
+// takes 48 cycles for its floats (conversion, scale, addition) and some 16 for what tile instructions take of
+// the same unit; tiles themselves would need 32 (a product and the store of its sums, one after the other).
+// Super-blocks: tiles (twice the products).
 #pragma once
 
 namespace headrace::cpu::HEADRACE_TIER {
@@ -37,6 +40,9 @@ static inline I16 load_ints(const int32_t* p) {
 static inline void store_quad(int8_t* p, __m512i quad) {
   _mm512_store_si512(p, quad);
 }
+
+// On a lambda: GCC takes the attribute in this place alone.
+#define HEADRACE_INLINE __attribute__((always_inline))
 
 // Calls body for constants 0 to N - 1. Arrays that only constants index become registers; those of a loop
 // that the compiler unrolls itself may not.
@@ -80,13 +86,61 @@ struct Position {
   }
 };
 
-static inline float* segment_rows(const LinearTask& t, size_t tiles, size_t segment, size_t tile) {
-  return t.segments + (segment * tiles + tile) * kTileRows * kPanelWidth;
-}
+// R0's order over the segments of a panel (ops/reduce.h): what is added to a segment's sums, and where they
+// wait for others. All tiles of rows do the same with a segment. Sums wait in t.segments: slot 0 is the leaf
+// that is being filled, slot 1 + l a tree of 2^l leaves.
+struct SegmentStep {
+  size_t n_adds = 0;
+  size_t adds[32];  // slots, in order
+  size_t slot = 0;  // where the sum goes then
+  bool last = false;
+};
+class SegmentOrder {
+ public:
+  explicit SegmentOrder(size_t segments) : segments_(segments), leaf_(segments) {
+    while (leaf_ % 2 == 0) leaf_ /= 2;
+  }
+  SegmentStep next() {
+    SegmentStep step;
+    step.last = ++done_ == segments_;
+    if (in_leaf_ > 0) step.adds[step.n_adds++] = 0;
+    if (++in_leaf_ < leaf_) return step;
+    in_leaf_ = 0;
+    step.slot = 1;
+    for (size_t leaves = leaves_++; leaves % 2 == 1; leaves /= 2) step.adds[step.n_adds++] = step.slot++;
+    return step;
+  }
 
-static void combine(const LinearTask& t, size_t segments, size_t tiles) {
-  const size_t rows = t.rows < tiles * kTileRows ? t.rows : tiles * kTileRows;
-  combine_segments(t.segments, segments, tiles * kTileRows, rows, t.y, t.y_stride);
+ private:
+  size_t segments_;
+  size_t leaf_;  // segments of a leaf: odd
+  size_t done_ = 0;
+  size_t in_leaf_ = 0;
+  size_t leaves_ = 0;
+};
+
+// The sums of a segment, rows [row, row + N) of a tile of rows.
+template <size_t N>
+[[gnu::always_inline]] static inline void finish_segment(const LinearTask& t, size_t tiles,
+                                                         const SegmentStep& step, size_t tile, size_t row,
+                                                         V16 (&sums)[N]) {
+  const size_t slot_floats = tiles * kTileRows * kPanelWidth;
+  float* at = t.segments + (tile * kTileRows + row) * kPanelWidth;
+  for (size_t i = 0; i < step.n_adds; ++i) {
+    const float* other = at + step.adds[i] * slot_floats;
+    for_each_index<0, N>(
+        [&](auto r) HEADRACE_INLINE { sums[r.value] = add(load(other + 16 * r.value), sums[r.value]); });
+  }
+  if (!step.last) {
+    float* out = at + step.slot * slot_floats;
+    for_each_index<0, N>([&](auto r) HEADRACE_INLINE { store(out + 16 * r.value, sums[r.value]); });
+    return;
+  }
+  const size_t first = tile * kTileRows + row;
+  float* y = t.y + first * t.y_stride;
+  for_each_index<0, N>([&](auto r) HEADRACE_INLINE {
+    if (first + r.value < t.rows) store(y + r.value * t.y_stride, sums[r.value]);
+  });
 }
 
 // --- groups of 32 -----------------------------------------------------------------------------------------
@@ -122,90 +176,83 @@ struct GroupSegment {
   }
 };
 
-template <int Sum>
-static inline void multiply_group(int32_t (&sums)[16][16]) {
-  zero_tile<Sum>();
-  dot_signed_tiles<Sum, 4, 6>();
-  store_tile<Sum>(sums);
+// A segment of one tile of rows: up to eight groups.
+template <typename Format>
+struct GroupUnit {
+  RowTile rows = {};
+  size_t tile = 0;
+  size_t groups = 0;
+  const GroupSegment<Format>* segment = nullptr;
+  const SegmentStep* step = nullptr;
+};
+
+// Sums of group `Group` become floats.
+template <size_t Group, typename Format, size_t Begin, size_t End>
+[[gnu::always_inline]] static inline void groups_to_floats(const GroupUnit<Format>& unit,
+                                                           const int32_t (&sums)[16][16], V16 (&acc)[16]) {
+  const float* scales = unit.rows.scales + Group * unit.rows.width;
+  const float* sums_32 = unit.rows.sums_32 + Group * unit.rows.width;
+  for_each_index<Begin, End>([&](auto r) HEADRACE_INLINE {
+    const V16 scale = set1(scales[r.value]);
+    const V16 d = mul(unit.segment->d[Group], scale);
+    acc[r.value] = fma(to_float(load_ints(sums[r.value])), d, acc[r.value]);
+    if (Format::minimum)
+      acc[r.value] = fma(set1(sums_32[r.value]), mul(unit.segment->m[Group], scale), acc[r.value]);
+  });
 }
 
 template <typename Format>
 static void group_tiles(const LinearTask& t, size_t tiles) {
-  constexpr size_t kLag = 2;
+  constexpr size_t kLag = 3;
   configure_tiles(tile_shapes(32, t.rows));
   const size_t groups = t.k / 32;
   const size_t segments = (groups + 7) / 8;
-  const auto groups_of = [&](size_t segment) { return segment + 1 < segments ? 8 : groups - 8 * segment; };
   GroupSegment<Format> shared[2];
-  alignas(4096) int32_t sums[4][16][16];
+  SegmentOrder order(segments);
+  SegmentStep steps[2];
+  alignas(4096) int32_t sums[8][16][16];
   V16 acc[16];
-  for_each_index<0, 16>([&](auto r) { acc[r.value] = set1(0.0F); });
-
-  // The multiplying side is kLag steps ahead of the side that turns sums into floats.
-  Position in;
-  RowTile in_rows = RowTile::at<32>(t, 0, 0);
-  size_t in_part = 0;
-  size_t in_parts = groups_of(0);
-  shared[0].begin(t, 0, in_parts);
-  Position out;
-  RowTile out_rows = in_rows;
-  size_t out_part = 0;
-  size_t out_parts = in_parts;
-  for (size_t step = 0; out.segment < segments; ++step) {
-    if (in.segment < segments) {
-      const GroupSegment<Format>& segment = shared[in.segment % 2];
-      load_tile<6>(segment.weights + in_part * segment.stride, 64);
-      load_tile<4>(in_rows.quants + in_part / 2 * in_rows.width * 64 + in_part % 2 * 32, 64);
-      // Sums take turns, or each would wait for the store of the one before.
-      switch (step % 4) {
-        case 0:
-          multiply_group<0>(sums[0]);
-          break;
-        case 1:
-          multiply_group<1>(sums[1]);
-          break;
-        case 2:
-          multiply_group<2>(sums[2]);
-          break;
-        default:
-          multiply_group<3>(sums[3]);
+  for_each_index<0, 16>([&](auto r) HEADRACE_INLINE { acc[r.value] = set1(0.0F); });
+  GroupUnit<Format> before;
+  GroupUnit<Format> now;
+  for (Position at;; at = at.next(tiles)) {
+    before = now;
+    now = {};
+    if (at.segment < segments) {
+      now.groups = at.segment + 1 < segments ? 8 : groups - 8 * at.segment;
+      now.segment = &shared[at.segment % 2];
+      now.step = &steps[at.segment % 2];
+      now.tile = at.tile;
+      if (at.tile == 0) {
+        shared[at.segment % 2].begin(t, at.segment, now.groups);
+        steps[at.segment % 2] = order.next();
       }
-      if (++in_part == in_parts) {
-        in_part = 0;
-        in = in.next(tiles);
-        if (in.segment < segments) {
-          if (in.tile == 0) {
-            in_parts = groups_of(in.segment);
-            shared[in.segment % 2].begin(t, in.segment, in_parts);
-          }
-          in_rows = RowTile::at<32>(t, in.tile, in.segment);
-        }
-      }
+      now.rows = RowTile::at<32>(t, at.tile, at.segment);
     }
-    if (step < kLag) continue;
-    const float* scales = out_rows.scales + out_part * out_rows.width;
-    const float* sums_32 = out_rows.sums_32 + out_part * out_rows.width;
-    const int32_t(&products)[16][16] = sums[(step - kLag) % 4];
-    const V16 d = shared[out.segment % 2].d[out_part];
-    const V16 m = shared[out.segment % 2].m[out_part];
-    for_each_index<0, 16>([&](auto r) {
-      const V16 scale = set1(scales[r.value]);
-      acc[r.value] = fma(to_float(load_ints(products[r.value])), mul(d, scale), acc[r.value]);
-      if (Format::minimum) acc[r.value] = fma(set1(sums_32[r.value]), mul(m, scale), acc[r.value]);
+    for_each_index<0, 8>([&](auto g) HEADRACE_INLINE {
+      constexpr size_t group = g.value;
+      constexpr size_t late = (group + 8 - kLag) % 8;
+      const GroupUnit<Format>& unit = group < kLag ? before : now;
+      const bool multiplies = group < now.groups;
+      const bool floats = late < unit.groups;
+      if (multiplies) {
+        load_tile<6>(now.segment->weights + group * now.segment->stride, 64);
+        zero_tile<group % 4>();
+      }
+      if (floats) groups_to_floats<late, Format, 0, 4>(unit, sums[late], acc);
+      if (multiplies) load_tile<4>(now.rows.quants + group / 2 * now.rows.width * 64 + group % 2 * 32, 64);
+      if (floats) groups_to_floats<late, Format, 4, 8>(unit, sums[late], acc);
+      if (multiplies) dot_signed_tiles<group % 4, 4, 6>();
+      if (floats) groups_to_floats<late, Format, 8, 12>(unit, sums[late], acc);
+      if (multiplies) store_tile<group % 4>(sums[group]);
+      if (floats) groups_to_floats<late, Format, 12, 16>(unit, sums[late], acc);
+      if constexpr (late == 7) {
+        if (unit.groups > 0) finish_segment(t, tiles, *unit.step, unit.tile, 0, acc);
+        for_each_index<0, 16>([&](auto r) HEADRACE_INLINE { acc[r.value] = set1(0.0F); });
+      }
     });
-    if (++out_part == out_parts) {
-      float* keep = segment_rows(t, tiles, out.segment, out.tile);
-      for_each_index<0, 16>([&](auto r) {
-        store(keep + 16 * r.value, acc[r.value]);
-        acc[r.value] = set1(0.0F);
-      });
-      out_part = 0;
-      out = out.next(tiles);
-      out_rows = RowTile::at<32>(t, out.tile, out.segment);
-      out_parts = groups_of(out.segment);
-    }
+    if (now.groups == 0) break;
   }
-  combine(t, segments, tiles);
 }
 
 // --- super-blocks of 256 ----------------------------------------------------------------------------------
@@ -310,7 +357,7 @@ struct ScaledSigned {
 template <typename Scaled>
 [[gnu::always_inline]] static inline void blocks_to_floats(const std::byte* p, const RowTile& rows,
                                                            size_t row, const int32_t (&sums)[2][16][16],
-                                                           float* keep) {
+                                                           V16 (&out)[4]) {
   const typename Scaled::Constants constants(p);
   for_each_index<0, 4>([&](auto r) {
     const size_t at = row + r.value;
@@ -319,7 +366,7 @@ template <typename Scaled>
     const V16 scale = set1(rows.scales[at]);
     const V16 sum = to_float(int_add(shift_left(high, Scaled::shift), low));
     const V16 acc = fma(sum, mul(constants.d, scale), set1(0.0F));
-    store(keep + 16 * at, constants.add_minimums(acc, scale, rows.sums_16 + 2 * at, 2 * rows.width));
+    out[r.value] = constants.add_minimums(acc, scale, rows.sums_16 + 2 * at, 2 * rows.width);
   });
 }
 
@@ -330,20 +377,27 @@ static void block_tiles(const LinearTask& t, size_t tiles) {
   alignas(4096) int32_t sums[2][2][16][16];  // high, low
   const auto panel = [&](size_t block) { return t.panel + block * Scaled::block_bytes; };
   const auto weights = [&](size_t block) { return t.decoded + block % 2 * kBlockTile; };
+  SegmentOrder order(blocks);
+  SegmentStep steps[2];
   Position out;
   RowTile out_rows = RowTile::at<256>(t, 0, 0);
   size_t step = 0;
+  const auto to_floats = [&](size_t row) HEADRACE_INLINE {
+    V16 floats[4];
+    blocks_to_floats<Scaled>(panel(out.segment), out_rows, row, sums[(step - 1) % 2], floats);
+    finish_segment(t, tiles, steps[out.segment % 2], out.tile, row, floats);
+  };
   for (Position in; in.segment < blocks; ++step) {
     if (in.tile == 0) {
       ask_ahead(panel(in.segment), Scaled::block_bytes);
       Scaled::decode(panel(in.segment), weights(in.segment));
       publish_to_tiles();
+      steps[in.segment % 2] = order.next();
     }
     const RowTile rows = RowTile::at<256>(t, in.tile, in.segment);
     const Position then = in.next(tiles);
     const int8_t* ahead =
         then.segment < blocks ? RowTile::at<256>(t, then.tile, then.segment).quants : rows.quants;
-    float* keep = segment_rows(t, tiles, out.segment, out.tile);
     zero_tile<0>();
     zero_tile<1>();
     for (size_t quarter = 0; quarter < 4; ++quarter) {
@@ -354,8 +408,7 @@ static void block_tiles(const LinearTask& t, size_t tiles) {
       load_tile<7>(w + kHalfBlockTile, 64);
       Scaled::template dot<1, 4, 7>();
       ask_for_lines(ahead + 1024 * quarter, 16);
-      if (step > 0 && 4 * quarter < out_rows.width)
-        blocks_to_floats<Scaled>(panel(out.segment), out_rows, 4 * quarter, sums[(step - 1) % 2], keep);
+      if (step > 0 && 4 * quarter < out_rows.width) to_floats(4 * quarter);
     }
     store_tile<0>(sums[step % 2][0]);
     store_tile<1>(sums[step % 2][1]);
@@ -363,11 +416,7 @@ static void block_tiles(const LinearTask& t, size_t tiles) {
     out_rows = rows;
     in = then;
   }
-  for (size_t row = 0; row < 16; row += 4) {
-    blocks_to_floats<Scaled>(panel(out.segment), out_rows, row, sums[(step - 1) % 2],
-                             segment_rows(t, tiles, out.segment, out.tile));
-  }
-  combine(t, blocks, tiles);
+  for (size_t row = 0; row < out_rows.width; row += 4) to_floats(row);
 }
 
 // --- all rows ---------------------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ constexpr bool kKeepsSegments = true;
 #include "ops/cpu/kernels/attention.h"
 #include "ops/cpu/kernels/linear_float.h"
 #include "ops/cpu/kernels/linear_quantised.h"
-#include "ops/cpu/kernels/segments.h"
 
 #include "ops/cpu/kernels/linear_tiles.h"
 #include "ops/cpu/kernels/peak.h"
