@@ -42,17 +42,20 @@ std::string numerics_of(const EngineFlags& flags, const OpenModel& model) {
 }
 
 // What answers depend on besides their lines. Threads, tiers and how many run at once are not among it.
+// Drafts are among it by the rule of rejection.
 Json settings_of(const BatchFlags& flags, const OpenModel& model) {
   const auto name = [](DType type) { return std::string(name_of(type)); };
-  return {{"version", HEADRACE_VERSION},
-          {"model", printable(std::filesystem::path(model.path).filename().string())},
-          {"model_bytes", model.file_bytes},
-          {"ctx_size", model.engine->context()},
-          {"cache_type_k", name(flags.engine.key_type)},
-          {"cache_type_v", name(flags.engine.value_type)},
-          {"numerics", numerics_of(flags.engine, model)},
-          {"activations", flags.engine.activations == ActivationNumerics::f32 ? "f32" : "int8"},
-          {"date", flags.date}};
+  Json settings = {{"version", HEADRACE_VERSION},
+                   {"model", printable(std::filesystem::path(model.path).filename().string())},
+                   {"model_bytes", model.file_bytes},
+                   {"ctx_size", model.engine->context()},
+                   {"cache_type_k", name(flags.engine.key_type)},
+                   {"cache_type_v", name(flags.engine.value_type)},
+                   {"numerics", numerics_of(flags.engine, model)},
+                   {"activations", flags.engine.activations == ActivationNumerics::f32 ? "f32" : "int8"},
+                   {"date", flags.date}};
+  if (flags.engine.speculation.rule == DraftRule::rejection) settings["draft_rule"] = "rejection";
+  return settings;
 }
 
 // Without -c the context is what fits, which another run may find different.
@@ -80,7 +83,8 @@ Result<Answered> answer_all(BatchFlags& flags, const BatchInput& input, BatchJou
   BatchLoop loop(*model.engine, model.tokenizer, prompts, input, journal,
                  {.window = flags.engine.sequences * kWindowPerSequence,
                   .model = printable(std::filesystem::path(flags.model.model).filename().string()),
-                  .quiet = flags.model.quiet});
+                  .quiet = flags.model.quiet,
+                  .drafts = flags.engine.speculation.any()});
   HEADRACE_RETURN_IF_ERROR(loop.run());
   return Answered{loop.figures(), model.backend};
 }
@@ -146,6 +150,14 @@ void register_batch(CLI::App& app, Action& action) {
   add_number(verb, "--kv-tokens", flags->engine.kv_tokens, uint64_t{0}, uint64_t{1} << 40,
              "Tokens that all of them together may hold; 0: what fits [0]", "0 to 1099511627776");
   add_speculation_flags(verb, flags->engine.speculation);
+  verb.add_option("--spec-sched", flags->engine.speculation.schedule,
+                  "Which answers a step goes on with: ragged (all), exspec (a pool, equal lengths together), "
+                  "eqspec (padded batches); for comparisons [ragged]")
+      ->check([](const std::string& text) {
+        return is_schedule(text) ? std::string() : "expected ragged, exspec or eqspec, found '" + text + "'";
+      })
+      ->type_name("ragged|exspec|eqspec");
+  add_window_flag(verb, flags->engine.speculation);
   begin_group(verb, kEngineGroup);
   verb.add_option("--date", flags->date, "The day that chat templates are told [2026-01-01]")
       ->check([](const std::string& text) {

@@ -107,24 +107,38 @@ Json choice_json(const BatchRequest& request, const Tokenizer& tokenizer, size_t
   return out;
 }
 
+Json usage_json(uint32_t prompt_tokens, std::span<const BatchChoice> choices) {
+  uint64_t generated = 0;
+  DraftTally drafts;
+  bool drafted = false;
+  for (const BatchChoice& choice : choices) {
+    generated += choice.tokens;
+    drafted |= choice.drafts.has_value();
+    if (!choice.drafts) continue;
+    drafts.tokens += choice.drafts->tokens;
+    drafts.accepted += choice.drafts->accepted;
+  }
+  Json usage = {{"prompt_tokens", prompt_tokens},
+                {"completion_tokens", generated},
+                {"total_tokens", prompt_tokens + generated}};
+  if (drafted) {
+    usage["completion_tokens_details"] = {{"accepted_prediction_tokens", drafts.accepted},
+                                          {"rejected_prediction_tokens", drafts.tokens - drafts.accepted}};
+  }
+  return usage;
+}
+
 Json body_json(const BatchRequest& request, const Tokenizer& tokenizer, std::string_view model,
                uint32_t prompt_tokens, std::span<const BatchChoice> choices) {
   const bool chat = request.endpoint == BatchEndpoint::chat;
   Json list = Json::array();
-  uint64_t generated = 0;
-  for (size_t i = 0; i < choices.size(); ++i) {
-    list.push_back(choice_json(request, tokenizer, i, choices[i]));
-    generated += choices[i].tokens;
-  }
+  for (size_t i = 0; i < choices.size(); ++i) list.push_back(choice_json(request, tokenizer, i, choices[i]));
   return {{"id", hex_id(chat ? "chatcmpl-" : "cmpl-", fnv1a(request.custom_id))},
           {"object", chat ? "chat.completion" : "text_completion"},
           {"created", 0},
           {"model", request.model.empty() ? model : request.model},
           {"choices", std::move(list)},
-          {"usage",
-           {{"prompt_tokens", prompt_tokens},
-            {"completion_tokens", generated},
-            {"total_tokens", prompt_tokens + generated}}}};
+          {"usage", usage_json(prompt_tokens, choices)}};
 }
 
 std::string dump(const Json& value) {

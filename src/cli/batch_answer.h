@@ -11,6 +11,7 @@
 #include "cli/batch_input.h"
 #include "cli/batch_line.h"
 #include "decode/sampler.h"
+#include "engine/engine.h"
 #include "text/tokenizer.h"
 
 namespace headrace::cli {
@@ -22,6 +23,7 @@ struct BatchChoice {
   uint32_t tokens = 0;           // that were drawn, the end token included
   bool reached_limit =
       false;  // max_tokens or the context, rather than an end that the model or a stop string set
+  std::optional<DraftTally> drafts = {};  // where drafts are made
 };
 
 /// The bytes depend on the arguments alone: no clock, no random id. `model` is named if the line names none.

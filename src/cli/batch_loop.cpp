@@ -124,6 +124,7 @@ Status BatchLoop::see(const Event& event) {
   choice.answer.text += choice.stream.finish();
   // Ctrl-C has cancelled it: the next run answers the line.
   if (event.finished == FinishReason::cancelled && !choice.stream.stopped()) return {};
+  if (options_.drafts) choice.answer.drafts = event.report.drafts;
   choice.answer.reached_limit = !choice.stream.stopped() && event.finished != FinishReason::end_token;
   choice.done = true;
   --open_choices_;

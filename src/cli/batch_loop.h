@@ -33,6 +33,7 @@ class BatchLoop {
     uint32_t window = 1;  // choices that the engine has at once, running or waiting
     std::string model;    // the name in answers to lines that name none
     bool quiet = false;
+    bool drafts = false;  // answers tell what became of them
   };
 
   /// All of these must outlive the loop. The journal has begun.

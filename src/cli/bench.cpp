@@ -26,9 +26,10 @@ Status bench(BenchFlags& flags) {
   }
   HEADRACE_TRY(const TraceFile trace, TraceFile::open(flags.trace));
   flags.engine.trace = trace.trace();
-  const Status done = !flags.prompts.empty() ? bench_drafts(flags)
-                      : flags.batched        ? bench_batched(flags)
-                                             : bench_speed(flags);
+  const Status done = !flags.schedules.empty() ? bench_schedules(flags)
+                      : !flags.prompts.empty() ? bench_drafts(flags)
+                      : flags.batched          ? bench_batched(flags)
+                                               : bench_speed(flags);
   // Also of what was interrupted; but there is nothing to see in a trace of an error.
   if (done || done.error().code == Errc::cancelled) HEADRACE_RETURN_IF_ERROR(trace.finish(flags.model.quiet));
   return done;
@@ -90,6 +91,19 @@ void add_draft_flags(CLI::App& verb, BenchFlags& flags) {
               "question or turns, and a category")
           ->type_name(kFileValue)
           ->excludes(verb.get_option("--batched"));
+  verb.add_option(
+          "--spec-sched", flags.schedules,
+          "Compare ways to run batches with drafts: ragged (rows of any length), static (the same, no "
+          "refill), exspec (a pool, equal lengths together), eqspec (padded)")
+      ->needs(prompts)
+      ->delimiter(',')
+      ->check([](const std::string& text) {
+        return text == "static" || is_schedule(text)
+                   ? std::string()
+                   : "expected some of ragged,static,exspec,eqspec, found '" + text + "'";
+      })
+      ->type_name("LIST");
+  add_window_flag(verb, flags.engine.speculation);
   add_numbers(verb, "--parallel", flags.n_parallel, 1, kMaxSequences, "Answers written at once [1]")
       ->needs(prompts);
   verb.add_option("--category", flags.categories, "Only prompts of this one; may be repeated")

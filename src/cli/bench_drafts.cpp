@@ -40,28 +40,6 @@ Result<DraftPrompt> read_prompt(const std::string& line, const std::string& plac
   return prompt;
 }
 
-Result<std::vector<DraftPrompt>> read_prompts(const BenchFlags& flags, const Tokenizer& tokenizer) {
-  std::ifstream file(flags.prompts);
-  if (!file) return make_error(Errc::not_found, "{}: cannot be read", file_name_for_messages(flags.prompts));
-  std::vector<DraftPrompt> prompts;
-  std::map<std::string, uint32_t> of_category;
-  std::string line;
-  for (uint64_t number = 1; std::getline(file, line); ++number) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    HEADRACE_TRY(
-        DraftPrompt prompt,
-        read_prompt(line, fmt::format("{}:{}", file_name_for_messages(flags.prompts), number), tokenizer));
-    if (!flags.categories.empty() &&
-        std::ranges::find(flags.categories, prompt.category) == flags.categories.end())
-      continue;
-    if (flags.most_prompts > 0 && ++of_category[prompt.category] > flags.most_prompts) continue;
-    prompts.push_back(std::move(prompt));
-  }
-  if (prompts.empty())
-    return make_error(Errc::usage, "{}: no prompts", file_name_for_messages(flags.prompts));
-  return prompts;
-}
-
 // All of `prompts`, up to `sequences` at once, greedy; drafts or not.
 Result<DraftPass> pass(OpenModel& model, const std::vector<const DraftPrompt*>& prompts, uint32_t sequences,
                        uint32_t most_tokens, bool drafts) {
@@ -194,6 +172,28 @@ EngineFlags engine_for(const BenchFlags& flags) {
 
 }  // namespace
 
+Result<std::vector<DraftPrompt>> read_prompts(const BenchFlags& flags, const Tokenizer& tokenizer) {
+  std::ifstream file(flags.prompts);
+  if (!file) return make_error(Errc::not_found, "{}: cannot be read", file_name_for_messages(flags.prompts));
+  std::vector<DraftPrompt> prompts;
+  std::map<std::string, uint32_t> of_category;
+  std::string line;
+  for (uint64_t number = 1; std::getline(file, line); ++number) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    HEADRACE_TRY(
+        DraftPrompt prompt,
+        read_prompt(line, fmt::format("{}:{}", file_name_for_messages(flags.prompts), number), tokenizer));
+    if (!flags.categories.empty() &&
+        std::ranges::find(flags.categories, prompt.category) == flags.categories.end())
+      continue;
+    if (flags.most_prompts > 0 && ++of_category[prompt.category] > flags.most_prompts) continue;
+    prompts.push_back(std::move(prompt));
+  }
+  if (prompts.empty())
+    return make_error(Errc::usage, "{}: no prompts", file_name_for_messages(flags.prompts));
+  return prompts;
+}
+
 uint64_t repeated_tokens(std::span<const int32_t> answer) {
   std::set<std::vector<int32_t>> seen;
   std::vector<bool> inside(answer.size());
@@ -210,8 +210,7 @@ Status bench_drafts(const BenchFlags& flags) {
       flags.n_gen.size() > 1) {
     return make_error(Errc::usage, "--prompts takes one number for -t, -b, -ub and -n each");
   }
-  if (flags.engine.speculation.type == "none")
-    return make_error(Errc::usage, "--prompts needs a --spec-type");
+  if (!flags.engine.speculation.any()) return make_error(Errc::usage, "--prompts needs a --spec-type");
   HEADRACE_TRY(BenchWorld world, open_bench(flags, engine_for(flags)));
   OpenModel& model = world.model;
   HEADRACE_TRY(const std::vector<DraftPrompt> prompts, read_prompts(flags, model.tokenizer));
@@ -233,7 +232,8 @@ Status bench_drafts(const BenchFlags& flags) {
   }
   const EngineStats stats = model.engine->stats();
   HEADRACE_RETURN_IF_ERROR(write_out(footer_text(world.facts)));
-  note(fmt::format("drafts: {} ({}); predicted step times were {:.1f} % off", flags.engine.speculation.type,
+  note(fmt::format("drafts: {}, {} ({}); predicted step times were {:.1f} % off",
+                   flags.engine.speculation.type, name_of(flags.engine.speculation.rule),
                    flags.engine.speculation.fixed ? "fixed lengths" : "as long as pays",
                    100 * stats.cost_error));
   return {};

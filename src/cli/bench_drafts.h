@@ -29,6 +29,9 @@ struct DraftPass {
   }
 };
 
+/// Prompts of --prompts, by --category and --most-prompts.
+Result<std::vector<DraftPrompt>> read_prompts(const BenchFlags& flags, const Tokenizer& tokenizer);
+
 /// Tokens of an answer that stand in a run of eight or more which the answer has brought before: small models
 /// loop, and loops flatter drafts.
 uint64_t repeated_tokens(std::span<const int32_t> answer);

@@ -40,6 +40,7 @@ struct BenchFlags {
   std::vector<uint32_t> n_parallel = {1};
   std::string prompts;                  // a file: drafts against plain decoding
   std::vector<std::string> categories;  // of those; empty: all
+  std::vector<std::string> schedules;   // to be compared
   uint32_t most_prompts = 0;            // of a category; 0: all
   uint32_t prompt_context = 2048;
   std::string trace;  // a file
@@ -62,5 +63,6 @@ void cool_off(const BenchFlags& flags);
 Status bench_speed(const BenchFlags& flags);
 Status bench_batched(const BenchFlags& flags);
 Status bench_drafts(const BenchFlags& flags);
+Status bench_schedules(const BenchFlags& flags);
 
 }  // namespace headrace::cli

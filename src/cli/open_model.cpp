@@ -13,6 +13,8 @@
 #include "hub/model_cache.h"
 #include "ops/cpu/cpu_backend.h"
 #include "ops/traced_backend.h"
+#include "padded/padded_engine.h"
+#include "schedule/exspec.h"
 #include "text/tokenizer_file.h"
 
 namespace headrace::cli {
@@ -97,7 +99,8 @@ Result<OpenModel> open_model(const ModelFlags& flags, const EngineFlags& engine_
   const uint32_t threads_batch = engine_flags.threads_batch == 0 ? threads : engine_flags.threads_batch;
   std::unique_ptr<Backend> backend =
       make_cpu_backend(tier, std::max(threads, threads_batch), engine_flags.numerics);
-  if (engine_flags.trace != nullptr) backend = make_traced_backend(std::move(backend), *engine_flags.trace);
+  if (engine_flags.trace != nullptr && engine_flags.trace_ops)
+    backend = make_traced_backend(std::move(backend), *engine_flags.trace);
   std::string description =
       fmt::format("{}, {}{}, {} thread{}", backend->name(), name_of(engine_flags.numerics),
                   engine_flags.activations == ActivationNumerics::f32 ? " with f32 activations" : "", threads,
@@ -113,8 +116,14 @@ Result<OpenModel> open_model(const ModelFlags& flags, const EngineFlags& engine_
   HEADRACE_TRY(options.speculation, speculation_of(engine_flags.speculation));
   options.decode_threads = threads;
   options.batch_threads = threads_batch;
+  const std::string& schedule = engine_flags.speculation.schedule;
+  if (schedule == "exspec") {
+    if (options.policy == nullptr) options.policy = std::make_shared<ExspecPool>(options.sequences);
+    options.sequences = std::max(options.sequences, engine_flags.speculation.window);
+  }
+  const auto create = schedule == "eqspec" ? make_padded_engine : Engine::create;
   HEADRACE_TRY(std::unique_ptr<Engine> engine,
-               Engine::create(std::move(backend), std::move(model), *ledger, options));
+               create(std::move(backend), std::move(model), *ledger, options));
   if (!engine_flags.no_warmup) HEADRACE_RETURN_IF_ERROR(warm_up(*engine));
   HEADRACE_RETURN_IF_ERROR(stop_if_interrupted());
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();

@@ -87,6 +87,7 @@ struct EngineFlags {
   // No flags: what a verb wants of its engine.
   std::shared_ptr<const AdmissionPolicy> policy = nullptr;
   Trace* trace = nullptr;  // must outlive the engine
+  bool trace_ops = true;   // not only steps and their phases
 };
 std::string_view name_of(Numerics numerics);
 void add_engine_flags(CLI::App& app, EngineFlags& flags);

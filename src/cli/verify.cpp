@@ -186,7 +186,7 @@ void register_verify(CLI::App& app, Action& action) {
       ->check([](const std::string& text) {
         const bool known = text == "recall" || is_spec_type(text);
         return known ? std::string()
-                     : "expected none, recall, ngram, model or self:skip=T, found '" + text + "'";
+                     : "expected none, recall, auto, ngram, model or self:skip=T, found '" + text + "'";
       })
       ->type_name("TYPE");
   verb.add_option("--model-draft", flags->draft_model, "The draft model, with the same vocabulary (also -md)")

@@ -12,8 +12,10 @@ namespace headrace {
 inline constexpr uint32_t kMaxDraftNodes = 63;
 
 /// How sure a drafter is of a token, from 0. Classes mean nothing by themselves: how often tokens of each are
-/// right is learnt (draft_length.h).
-inline constexpr uint32_t kTrustClasses = 16;
+/// right is learnt (draft_length.h). The last class is of tokens that were drawn by a noise of their own
+/// (rejection.h).
+inline constexpr uint32_t kTrustClasses = 17;
+inline constexpr uint8_t kDrawnTrust = kTrustClasses - 1;
 
 /// Nodes stand in order of proposal, parents before their children. A chain is the tree whose node i follows
 /// node i - 1. Takes no memory from the heap.

@@ -58,36 +58,64 @@ void StepCost::observe(uint64_t rows, double measured) {
 
 // --- acceptance -------------------------------------------------------------------------------------------
 
+void Acceptance::Count::add(bool right) {
+  tried += 1;
+  accepted += right ? 1.0F : 0.0F;
+  if (tried <= kMemory) return;
+  accepted *= kMemory / tried;
+  tried = kMemory;
+}
+
+double Acceptance::Count::rate(double weight, double expected) const {
+  return (accepted + weight * expected) / (tried + weight);
+}
+
 double Acceptance::rate(uint8_t trust, const Acceptance* prior) const {
-  const Count& count = counts_[trust];
   const double weight = prior == nullptr ? kPooledPrior : kOwnPrior;
-  const double expected = prior == nullptr ? kUnknownRate : prior->rate(trust);
-  return (count.accepted + weight * expected) / (count.tried + weight);
+  return counts_[trust].rate(weight, prior == nullptr ? kUnknownRate : prior->rate(trust));
 }
 
 void Acceptance::observe(uint8_t trust, bool accepted) {
-  Count& count = counts_[trust];
-  count.tried += 1;
-  count.accepted += accepted ? 1.0F : 0.0F;
-  if (count.tried <= kMemory) return;
-  count.accepted *= kMemory / count.tried;
-  count.tried = kMemory;
+  counts_[trust].add(accepted);
+  all_.add(accepted);
+}
+
+double Acceptance::mean_rate(const Acceptance* prior) const {
+  const double weight = prior == nullptr ? kPooledPrior : kOwnPrior;
+  return all_.rate(weight, prior == nullptr ? kUnknownRate : prior->mean_rate());
 }
 
 // --- the choice -------------------------------------------------------------------------------------------
 
-void choose_nodes(std::span<const DraftCandidate> candidates, const Acceptance& pooled, const StepCost& cost,
-                  uint64_t rows, std::vector<NodeRank>& scratch) {
+namespace {
+
+// Visits each node with the probability that the text comes to it.
+template <typename F>
+void for_each_node(const DraftCandidate& candidate, F visit) {
+  std::array<double, kMaxDraftNodes> reached = {};
+  for (uint32_t i = 0; i < candidate.draft->size(); ++i) {
+    const Draft::Node& node = candidate.draft->node(i);
+    const double before = node.parent == Draft::kText ? 1 : reached[static_cast<size_t>(node.parent)];
+    reached[i] = before * candidate.own->rate(node.trust, candidate.pooled);
+    visit(i, reached[i]);
+  }
+}
+
+}  // namespace
+
+double expected_tokens(const DraftCandidate& candidate) {
+  double sum = 0;
+  for_each_node(candidate, [&](uint32_t, double probability) { sum += probability; });
+  return sum;
+}
+
+void choose_nodes(std::span<const DraftCandidate> candidates, const StepCost& cost, uint64_t rows,
+                  std::vector<NodeRank>& scratch) {
   scratch.clear();
   for (uint32_t c = 0; c < candidates.size(); ++c) {
-    const Draft& draft = *candidates[c].draft;
-    std::array<double, kMaxDraftNodes> reached = {};
-    for (uint32_t i = 0; i < draft.size(); ++i) {
-      const Draft::Node& node = draft.node(i);
-      const double before = node.parent == Draft::kText ? 1 : reached[static_cast<size_t>(node.parent)];
-      reached[i] = before * candidates[c].own->rate(node.trust, &pooled);
-      scratch.push_back({reached[i], c, i});
-    }
+    for_each_node(candidates[c], [&](uint32_t node, double probability) {
+      scratch.push_back({probability, c, node});
+    });
   }
   // Parents come before their children: their probability is no smaller, their index is.
   std::ranges::sort(scratch, [](const NodeRank& a, const NodeRank& b) {
@@ -116,23 +144,11 @@ void choose_nodes(std::span<const DraftCandidate> candidates, const Acceptance& 
   }
 }
 
-uint32_t depth_worth_drafting(const Acceptance& pooled, const StepCost& cost, uint64_t rows,
-                              uint64_t sequences, double draft_seconds, uint32_t most) {
-  double rate = 0;  // of the class that is right most often: what a drafter is sure of decides
-  for (uint8_t trust = 0; trust < kTrustClasses; ++trust) rate = std::max(rate, pooled.rate(trust));
-  auto work = static_cast<double>(rows);
-  double best = work / cost.seconds(std::max<uint64_t>(rows, 1));
-  double reached = 1;
-  uint32_t depth = 0;
-  for (uint32_t d = 1; d <= most; ++d) {
-    reached *= rate;
-    work += static_cast<double>(sequences) * reached;
-    const double goodput = work / (cost.seconds(rows + sequences * d) + d * draft_seconds);
-    if (goodput <= best) continue;
-    best = goodput;
-    depth = d;
-  }
-  return depth;
+double least_worth_drafting(const StepCost& cost, uint64_t rows, uint64_t sequences, double draft_seconds) {
+  rows = std::max<uint64_t>(rows, 1);
+  const double without = cost.seconds(rows);
+  const double more = cost.seconds(rows + sequences) - without + draft_seconds;
+  return more / static_cast<double>(sequences) / (without / static_cast<double>(rows));
 }
 
 }  // namespace headrace

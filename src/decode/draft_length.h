@@ -50,20 +50,26 @@ class Acceptance {
  public:
   double rate(uint8_t trust, const Acceptance* prior = nullptr) const;
   void observe(uint8_t trust, bool accepted);
+  /// Of all tokens together.
+  double mean_rate(const Acceptance* prior = nullptr) const;
 
  private:
   struct Count {
     float accepted = 0;
     float tried = 0;
+    void add(bool right);
+    double rate(double weight, double expected) const;
   };
   std::array<Count, kTrustClasses> counts_ = {};
+  Count all_;
 };
 
 /// A sequence's draft in choose_nodes().
 struct DraftCandidate {
   Draft* draft = nullptr;
-  const Acceptance* own = nullptr;  // of this sequence
-  uint32_t least = 0;               // so many nodes stay, whatever they are worth
+  const Acceptance* own = nullptr;     // of this sequence
+  const Acceptance* pooled = nullptr;  // of all drafts by the same drafter
+  uint32_t least = 0;                  // so many nodes stay, whatever they are worth
 };
 
 /// What choose_nodes() writes down.
@@ -74,12 +80,14 @@ struct NodeRank {
 };
 /// Cuts drafts down to what is worth its rows in a step that has `rows` others. Takes nothing from the heap
 /// once `scratch` has grown.
-void choose_nodes(std::span<const DraftCandidate> candidates, const Acceptance& pooled, const StepCost& cost,
-                  uint64_t rows, std::vector<NodeRank>& scratch);
+void choose_nodes(std::span<const DraftCandidate> candidates, const StepCost& cost, uint64_t rows,
+                  std::vector<NodeRank>& scratch);
 
-/// How deep drafts of `sequences` are worth being made where making one token more of each takes
-/// `draft_seconds`, by the pooled rates; 0: not at all. The step has `rows` rows besides.
-uint32_t depth_worth_drafting(const Acceptance& pooled, const StepCost& cost, uint64_t rows,
-                              uint64_t sequences, double draft_seconds, uint32_t most);
+/// Tokens that a draft is expected to bring.
+double expected_tokens(const DraftCandidate& candidate);
+
+/// How likely a token must be right, those before it too, to be worth being made and checked: where one more
+/// for each of `sequences` takes `draft_seconds` to make, in a step that has `rows` rows besides.
+double least_worth_drafting(const StepCost& cost, uint64_t rows, uint64_t sequences, double draft_seconds);
 
 }  // namespace headrace

@@ -85,9 +85,9 @@ uint32_t taken(const StepCost& cost, double rate, uint64_t rows, uint32_t least 
   int32_t parent = Draft::kText;
   for (int i = 0; i < 8; ++i) parent = draft.add(i, parent, 0);
   const Acceptance own;
-  const DraftCandidate candidate = {&draft, &own, least};
+  const DraftCandidate candidate = {&draft, &own, &pooled, least};
   std::vector<NodeRank> scratch;
-  choose_nodes({&candidate, 1}, pooled, cost, rows, scratch);
+  choose_nodes({&candidate, 1}, cost, rows, scratch);
   return draft.size();
 }
 
@@ -115,16 +115,16 @@ TEST(DraftLength, AcceptanceIsLearntAndForgotten) {
   EXPECT_GT(pooled.rate(3), 0.98);
   for (int i = 0; i < 1000; ++i) pooled.observe(3, false);
   EXPECT_LT(pooled.rate(3), 0.05);
+  EXPECT_NEAR(pooled.mean_rate(), pooled.rate(3), 1e-6);
   const Acceptance fresh;
   EXPECT_NEAR(fresh.rate(3, &pooled), pooled.rate(3), 1e-6);
 }
 
-TEST(DraftLength, AnExpensiveDrafterIsNotAsked) {
-  Acceptance sure;
-  for (int i = 0; i < 1000; ++i) sure.observe(0, true);
-  const StepCost cost = cost_of({{1, 1.0}, {8, 1.4}});
-  EXPECT_EQ(depth_worth_drafting(sure, cost, 1, 1, 2.0, 7), 0U);
-  EXPECT_GT(depth_worth_drafting(sure, cost, 1, 1, 0.05, 7), 3U);
+TEST(DraftLength, AnExpensiveDrafterHasToBeSure) {
+  const StepCost cost = cost_of({{1, 1.0}, {8, 1.7}});
+  EXPECT_NEAR(least_worth_drafting(cost, 1, 1, 0.2), 0.3, 1e-9);  // a row, and what the drafter takes
+  EXPECT_GT(least_worth_drafting(cost, 1, 1, 2.0), 1);            // never
+  EXPECT_NEAR(least_worth_drafting(cost, 4, 4, 0.2), (0.4 + 0.2) / 1.3, 1e-9);  // shared by four
 }
 
 // Golden sets of the paper's rule (papers: Unified Layer Skipping, 2.1).

@@ -1,5 +1,5 @@
 // Who proposes drafts. The engine knows drafters by this interface alone; what they propose changes how fast
-// an answer comes, never one bit of it.
+// an answer comes, never one bit of it (by the rule of rejection: never its distribution).
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,8 @@
 #include "core/memory_ledger.h"
 #include "core/result.h"
 #include "decode/draft.h"
+#include "decode/draft_length.h"
+#include "decode/rejection.h"
 #include "decode/sampler.h"
 
 namespace headrace {
@@ -25,6 +27,14 @@ struct DraftRequest {
   uint32_t most = 0;       // nodes; at most kMaxDraftNodes
   uint32_t branches = 1;   // leaves of the draft
   Draft* draft = nullptr;  // empty; gets what may follow
+  /// A token is not worth being made once it is less likely than this to be right, all before it included, by
+  /// what is known of this sequence and of all. Only drafters whose tokens cost something look at it.
+  double least = 0;
+  const Acceptance* own = nullptr;
+  const Acceptance* pooled = nullptr;
+  /// Null: draws share the target's noise, so that equal distributions draw equal tokens. Otherwise they have
+  /// their own (DrawStream::draft), and what they were drawn from is written down here.
+  DraftOdds* odds = nullptr;
 };
 
 /// One thread at a time. Drafts depend on the requests and on what the drafter has seen, never on a clock.

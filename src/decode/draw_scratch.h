@@ -22,6 +22,12 @@ class DrawScratch {
   /// now on; lists of alternatives for `draws` at once.
   void prepare(const SamplingParams& params, size_t vocab_size, size_t history, size_t draws);
 
+  /// draw_distribution() and draw_by(), too.
+  void prepare_distributions(size_t vocab_size) {
+    candidates.reserve(vocab_size);
+    distribution.reserve(vocab_size);
+  }
+
   /// An empty list for Draw::top.
   std::vector<TokenLogprob> take_list();
   /// Gives the list of a draw back.
@@ -30,6 +36,7 @@ class DrawScratch {
   // What draw() and draw_from_top_k() write down; it means nothing between them.
   std::vector<Candidate> candidates;
   std::vector<double> weights;  // of candidates
+  std::vector<TokenProbability> distribution;
   Adjustments adjustments;
   std::vector<float> raw;  // logits of adjustments.tokens()
 

@@ -84,11 +84,15 @@ int32_t most_likely(std::span<const float> logits) {
 }
 
 // The scratch's candidates are not empty; sorted if the request has a top-k or a top-p.
-int32_t choose_among_candidates(const SamplingParams& params, uint32_t position, DrawScratch& scratch) {
+void filter_candidates(const SamplingParams& params, DrawScratch& scratch) {
   std::vector<Candidate>& candidates = scratch.candidates;
   if (params.top_p < 1.0F) keep_top_p(candidates, static_cast<double>(params.top_p), scratch.weights);
   if (params.min_p > 0.0F) keep_min_p(candidates, static_cast<double>(params.min_p));
+}
 
+int32_t choose_among_candidates(const SamplingParams& params, uint32_t position, DrawScratch& scratch) {
+  filter_candidates(params, scratch);
+  const std::vector<Candidate>& candidates = scratch.candidates;
   int32_t chosen = candidates.front().token;
   double largest = -std::numeric_limits<double>::infinity();
   for (const Candidate& c : candidates) {
@@ -103,9 +107,8 @@ int32_t choose_among_candidates(const SamplingParams& params, uint32_t position,
   return chosen;
 }
 
-int32_t choose(const SamplingParams& params, std::span<const float> logits, uint32_t position,
-               DrawScratch& scratch) {
-  if (params.temperature <= 0.0F) return most_likely(logits);
+// Fills the scratch's candidates, not filtered yet.
+void find_candidates(const SamplingParams& params, std::span<const float> logits, DrawScratch& scratch) {
   // A forbidden token (-infinity) and NaN never become candidates.
   const auto allowed = [](float logit) { return logit > kForbidden; };
   std::vector<Candidate>& candidates = scratch.candidates;
@@ -119,7 +122,51 @@ int32_t choose(const SamplingParams& params, std::span<const float> logits, uint
       if (allowed(logits[i])) candidates.push_back({static_cast<int32_t>(i), logits[i]});
     }
   }
-  return candidates.empty() ? most_likely(logits) : choose_among_candidates(params, position, scratch);
+}
+
+int32_t choose(const SamplingParams& params, std::span<const float> logits, uint32_t position,
+               DrawScratch& scratch) {
+  if (params.temperature <= 0.0F) return most_likely(logits);
+  find_candidates(params, logits, scratch);
+  return scratch.candidates.empty() ? most_likely(logits)
+                                    : choose_among_candidates(params, position, scratch);
+}
+
+// Bias and penalties; what they change stands in scratch.raw as it was.
+void adjust(const SamplingParams& params, std::span<float> logits, std::span<const int32_t> history,
+            DrawScratch& scratch) {
+  Adjustments& adjustments = scratch.adjustments;
+  adjustments.set(params, history);
+  scratch.raw.clear();
+  for (const int32_t token : adjustments.tokens()) {
+    float& logit = logits[static_cast<size_t>(token)];
+    scratch.raw.push_back(logit);
+    logit = adjustments.apply(token, logit);
+  }
+}
+
+// `choose` adjusts the logits and says which token it is; the report is of the raw ones.
+template <typename Choose>
+Draw draw_and_report(const SamplingParams& params, std::span<float> logits, double log_sum_exp,
+                     DrawScratch& scratch, Choose choose_token) {
+  Draw out;
+  const auto logprob = [&](float logit) { return static_cast<double>(logit) - log_sum_exp; };
+  if (params.logprobs) {
+    const auto ordered = [](float logit) { return !std::isnan(logit); };  // NaN has no place in an order
+    find_best(logits, params.n_top_logprobs, ordered, scratch.candidates);
+    if (!scratch.candidates.empty()) out.top = scratch.take_list();
+    for (const Candidate& c : scratch.candidates) out.top.push_back({c.token, logprob(c.logit)});
+  }
+  out.token = choose_token();
+  if (params.logprobs) {
+    const std::vector<float>& raw = scratch.raw;
+    const auto& tokens = scratch.adjustments.tokens();
+    const auto at = std::lower_bound(tokens.begin(), tokens.end(), out.token);
+    const bool adjusted = at != tokens.end() && *at == out.token;
+    out.logprob = logprob(adjusted ? raw[static_cast<size_t>(at - tokens.begin())]
+                                   : logits[static_cast<size_t>(out.token)]);
+  }
+  return out;
 }
 
 Status refuse(const char* name, const char* expected, double found) {
@@ -162,37 +209,48 @@ bool is_plain_argmax(const SamplingParams& p) {
 
 int32_t draw_token(const SamplingParams& params, std::span<float> logits, std::span<const int32_t> history,
                    uint32_t position, DrawScratch& scratch) {
-  Adjustments& adjustments = scratch.adjustments;
-  adjustments.set(params, history);
-  scratch.raw.clear();
-  for (const int32_t token : adjustments.tokens()) {
-    float& logit = logits[static_cast<size_t>(token)];
-    scratch.raw.push_back(logit);
-    logit = adjustments.apply(token, logit);
-  }
+  adjust(params, logits, history, scratch);
   return choose(params, logits, position, scratch);
 }
 
 Draw draw(const SamplingParams& params, std::span<float> logits, std::span<const int32_t> history,
           uint32_t position, double log_sum_exp, DrawScratch& scratch) {
-  Draw out;
-  const auto logprob = [&](float logit) { return static_cast<double>(logit) - log_sum_exp; };
-  if (params.logprobs) {
-    const auto ordered = [](float logit) { return !std::isnan(logit); };  // NaN has no place in an order
-    find_best(logits, params.n_top_logprobs, ordered, scratch.candidates);
-    if (!scratch.candidates.empty()) out.top = scratch.take_list();
-    for (const Candidate& c : scratch.candidates) out.top.push_back({c.token, logprob(c.logit)});
+  return draw_and_report(params, logits, log_sum_exp, scratch,
+                         [&] { return draw_token(params, logits, history, position, scratch); });
+}
+
+void draw_distribution(const SamplingParams& params, std::span<float> logits,
+                       std::span<const int32_t> history, DrawScratch& scratch,
+                       std::vector<TokenProbability>& out) {
+  adjust(params, logits, history, scratch);
+  out.clear();
+  std::vector<Candidate>& candidates = scratch.candidates;
+  candidates.clear();
+  if (params.temperature > 0.0F) find_candidates(params, logits, scratch);
+  if (candidates.empty()) {
+    out.push_back({most_likely(logits), 1});
+    return;
   }
-  out.token = draw_token(params, logits, history, position, scratch);
-  if (params.logprobs) {
-    const std::vector<float>& raw = scratch.raw;
-    const auto& tokens = scratch.adjustments.tokens();
-    const auto at = std::lower_bound(tokens.begin(), tokens.end(), out.token);
-    const bool adjusted = at != tokens.end() && *at == out.token;
-    out.logprob = logprob(adjusted ? raw[static_cast<size_t>(at - tokens.begin())]
-                                   : logits[static_cast<size_t>(out.token)]);
+  filter_candidates(params, scratch);
+  std::ranges::sort(candidates, {}, &Candidate::token);
+  const double best =
+      static_cast<double>(std::min_element(candidates.begin(), candidates.end(), better)->logit);
+  const auto temperature = static_cast<double>(params.temperature);
+  double total = 0;
+  for (const Candidate& c : candidates) {
+    out.push_back({c.token, exp_f64((static_cast<double>(c.logit) - best) / temperature)});
+    total += out.back().probability;
   }
-  return out;
+  for (TokenProbability& p : out) p.probability /= total;
+}
+
+Draw draw_by(const SamplingParams& params, std::span<float> logits, std::span<const int32_t> history,
+             double log_sum_exp, DrawScratch& scratch,
+             const std::function<int32_t(std::vector<TokenProbability>& from)>& choose_token) {
+  return draw_and_report(params, logits, log_sum_exp, scratch, [&] {
+    draw_distribution(params, logits, history, scratch, scratch.distribution);
+    return choose_token(scratch.distribution);
+  });
 }
 
 uint32_t top_k_wanted(const SamplingParams& p, size_t history) {
@@ -240,8 +298,8 @@ std::optional<Draw> draw_from_top_k(const SamplingParams& params, std::span<cons
   return out;
 }
 
-double draw_uniform(uint64_t seed, uint32_t choice, uint32_t position, uint32_t token) {
-  uint32_t c[4] = {choice, position, token, 0};
+double draw_uniform(uint64_t seed, uint32_t choice, uint32_t position, uint32_t token, DrawStream stream) {
+  uint32_t c[4] = {choice, position, token, static_cast<uint32_t>(stream)};
   uint32_t key[2] = {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)};
   for (int round = 0; round < 10; ++round) {
     const uint64_t a = uint64_t{0xD2511F53} * c[0];

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <utility>
@@ -67,6 +68,23 @@ Draw draw(const SamplingParams& params, std::span<float> logits, std::span<const
 int32_t draw_token(const SamplingParams& params, std::span<float> logits, std::span<const int32_t> history,
                    uint32_t position, DrawScratch& scratch);
 
+/// A token and how likely it is to be drawn.
+struct TokenProbability {
+  int32_t token;
+  double probability;
+};
+
+/// What draw() draws from: the candidates that filters leave, by token id, their probabilities adding up to
+/// 1. `logits` are changed as draw() changes them.
+void draw_distribution(const SamplingParams& params, std::span<float> logits,
+                       std::span<const int32_t> history, DrawScratch& scratch,
+                       std::vector<TokenProbability>& out);
+
+/// As draw(), except that `choose` says which token it is, by what the draw would be from.
+Draw draw_by(const SamplingParams& params, std::span<float> logits, std::span<const int32_t> history,
+             double log_sum_exp, DrawScratch& scratch,
+             const std::function<int32_t(std::vector<TokenProbability>& from)>& choose);
+
 /// How many of a row's best raw logits draw_from_top_k() needs for such a request once its sequence holds
 /// `history` tokens; 0: it needs the whole row. That is where all tokens are candidates (no top-k), where
 /// bias or penalties may raise a logit, and where the top-k and the tokens that they may lower come to more
@@ -81,7 +99,16 @@ std::optional<Draw> draw_from_top_k(const SamplingParams& params, std::span<cons
                                     std::span<const float> values, std::span<const int32_t> history,
                                     uint32_t position, double log_sum_exp, DrawScratch& scratch);
 
-/// Uniform in (0, 1): Philox 4x32-10 keyed by seed, counter (choice, position, token).
-double draw_uniform(uint64_t seed, uint32_t choice, uint32_t position, uint32_t token);
+/// Draws of one position that must know nothing of each other.
+enum class DrawStream : uint32_t {
+  token = 0,  // of the text: plain draws
+  draft,      // a drafter's own, by the rule of rejection (rejection.h)
+  accept,     // whether a drafted token is taken
+  residual,   // what stands there if it is not
+};
+
+/// Uniform in (0, 1): Philox 4x32-10 keyed by seed, counter (choice, position, token, stream).
+double draw_uniform(uint64_t seed, uint32_t choice, uint32_t position, uint32_t token,
+                    DrawStream stream = DrawStream::token);
 
 }  // namespace headrace

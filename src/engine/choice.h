@@ -47,4 +47,7 @@ struct Choice {
   }
 };
 
+/// Whether a choice ends with its last token, which was drawn.
+FinishReason end_after_last_token(const Choice& choice, uint32_t context);
+
 }  // namespace headrace

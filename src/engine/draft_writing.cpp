@@ -10,7 +10,7 @@ constexpr double kTimeStep = 0.1;
 constexpr uint32_t kWarmUp = 6;
 
 uint8_t trust_of(double logprob) {
-  constexpr double kLeast[kTrustClasses - 1] = {-0.01, -0.03, -0.1, -0.2, -0.35, -0.5, -0.7, -0.9,
+  constexpr double kLeast[kTrustClasses - 2] = {-0.01, -0.03, -0.1, -0.2, -0.35, -0.5, -0.7, -0.9,
                                                 -1.2,  -1.6,  -2.0, -2.5, -3.0,  -4.0, -5.0};
   uint8_t trust = 0;
   while (trust < std::size(kLeast) && logprob < kLeast[trust]) ++trust;
@@ -30,19 +30,42 @@ void DraftWriting::append(StepRunner& runner, std::span<DraftInWriting* const> d
     for (size_t i = 0; i < count; ++i) {
       DraftInWriting& draft = *drafts[first + i];
       const DraftRequest& request = *draft.request;
+      if (request.odds != nullptr) {
+        add(draft, draw_alone(runner, request, i), kDrawnTrust);
+        continue;
+      }
       const int32_t token = is_plain_argmax(*request.sampling) ? likeliest[i] : draw(runner, request, i);
       const double logprob = static_cast<double>(runner.logit(i, token)) - sums[i];
-      draft.last = request.draft->add(token, draft.last, trust_of(logprob));
+      add(draft, token, trust_of(logprob));
     }
   }
 }
 
-// From these logits the target would draw the same token.
-int32_t DraftWriting::draw(StepRunner& runner, const DraftRequest& request, size_t output) {
+void DraftWriting::add(DraftInWriting& draft, int32_t token, uint8_t trust) {
+  const DraftRequest& request = *draft.request;
+  draft.last = request.draft->add(token, draft.last, trust);
+  if (request.own != nullptr) draft.reached *= request.own->rate(trust, request.pooled);
+}
+
+// Sets history_ to the text and its draft; the position of what follows.
+uint32_t DraftWriting::read_on(const DraftRequest& request) {
   history_.assign(request.tokens.begin(), request.tokens.end());
   for (uint32_t i = 0; i < request.draft->size(); ++i) history_.push_back(request.draft->node(i).token);
-  const auto position = static_cast<uint32_t>(history_.size());
+  return static_cast<uint32_t>(history_.size());
+}
+
+// From these logits the target would draw the same token.
+int32_t DraftWriting::draw(StepRunner& runner, const DraftRequest& request, size_t output) {
+  const uint32_t position = read_on(request);
   return draw_token(*request.sampling, runner.logits(output), history_, position, scratch_);
+}
+
+int32_t DraftWriting::draw_alone(StepRunner& runner, const DraftRequest& request, size_t output) {
+  const uint32_t position = read_on(request);
+  std::vector<TokenProbability>& from = scratch_.distribution;
+  draw_distribution(*request.sampling, runner.logits(output), history_, scratch_, from);
+  request.odds->add(from);
+  return draw_from(from, *request.sampling, position, DrawStream::draft);
 }
 
 void DraftWriting::took(double seconds) {

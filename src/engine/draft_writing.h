@@ -15,6 +15,10 @@ namespace headrace {
 struct DraftInWriting {
   const DraftRequest* request = nullptr;
   int32_t last = Draft::kText;  // node
+  double reached = 1;           // how likely the text comes to it
+
+  /// One token more is wanted.
+  bool goes_on() const { return request->draft->size() < request->most && reached >= request->least; }
 };
 
 /// One thread at a time.
@@ -37,7 +41,10 @@ class DraftWriting {
   double seconds_per_token() const { return seconds_; }
 
  private:
+  uint32_t read_on(const DraftRequest& request);
+  static void add(DraftInWriting& draft, int32_t token, uint8_t trust);
   int32_t draw(StepRunner& runner, const DraftRequest& request, size_t output);
+  int32_t draw_alone(StepRunner& runner, const DraftRequest& request, size_t output);
 
   DrawScratch& scratch_;
   std::vector<int32_t> history_;

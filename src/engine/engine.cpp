@@ -9,6 +9,7 @@
 #include "engine/engine_options.h"
 #include "engine/lineup.h"
 #include "engine/measure_steps.h"
+#include "engine/output_tile.h"
 #include "engine/row_observer.h"
 #include "engine/speculation.h"
 #include "engine/step_runner.h"
@@ -19,7 +20,6 @@ namespace {
 // Output rows that are projected to the vocabulary at once: enough to share each read of the weights, few
 // enough that logits of a 256k vocabulary stay small.
 constexpr uint32_t kMinLogitRows = 16;
-constexpr uint32_t kMaxLogitRows = 64;
 
 constexpr uint64_t kMaxBatchRows = 1 << 16;
 
@@ -27,14 +27,6 @@ int64_t system_clock_ms() {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
 }
-
-// A row whose hidden state is wanted, and for what.
-struct Output {
-  Choice* choice = nullptr;
-  uint32_t position = 0;        // of the token that follows the row
-  bool score = false;           // that token is known: report its log-probability
-  int32_t node = Draft::kText;  // of the choice's draft, or the last token of its text
-};
 
 class EngineImpl final : public Engine {
  public:
@@ -62,7 +54,6 @@ class EngineImpl final : public Engine {
 
  private:
   bool interrupted() const { return options_.interrupt != nullptr && options_.interrupt->load(); }
-  Status check_request(const Request& request) const;
   size_t most_tokens(const Request& request) const;
   void make_room(const Request& request);
   void end(RequestId id, std::optional<uint32_t> choice);
@@ -159,9 +150,14 @@ Status EngineImpl::start() {
 Status EngineImpl::start_speculation() {
   const SpeculationOptions& wanted = options_.speculation;
   if (!wanted.drafter) return {};
-  HEADRACE_TRY(auto drafter,
-               wanted.drafter({*backend_, ledger_, *model_, *store_, *runner_, draw_scratch_, options_}));
-  speculation_.emplace(std::move(drafter), wanted, options_.sequences);
+  const DrafterWorld world = {*backend_, ledger_, *model_, &*store_, *runner_, draw_scratch_, options_};
+  HEADRACE_TRY(auto drafter, wanted.drafter(world));
+  std::unique_ptr<Drafter> second;
+  if (wanted.second) {
+    HEADRACE_TRY(second, wanted.second(world));
+  }
+  speculation_.emplace(std::move(drafter), std::move(second), wanted, options_.sequences);
+  if (wanted.rule == DraftRule::rejection) draw_scratch_.prepare_distributions(model_->info().vocab_size);
   if (!wanted.automatic) return {};
   constexpr uint64_t kNobody = 0x6D65617375726573;  // a salt of its own: nobody's prefix
   const SequenceId sequence = store_->open(kNobody, {});
@@ -195,36 +191,6 @@ void EngineImpl::set_limits(const StepLimits& limits) {
 
 // --- requests ---------------------------------------------------------------------------------------------
 
-Status EngineImpl::check_request(const Request& request) const {
-  const size_t vocab = model_->info().vocab_size;
-  if (request.prompt.empty()) return make_error(Errc::usage, "the prompt is empty");
-  if (request.prompt.size() > options_.context) {
-    return make_error(Errc::out_of_budget,
-                      "the prompt has {} tokens, the context holds {}; a larger context (-c) would help",
-                      request.prompt.size(), options_.context);
-  }
-  for (const int32_t token : request.prompt) {
-    if (token < 0 || static_cast<size_t>(token) >= vocab) {
-      return make_error(Errc::usage, "the prompt has token {}, the vocabulary ends at {}", token, vocab);
-    }
-  }
-  if (request.score_from && *request.score_from == 0) {
-    return make_error(Errc::usage, "score_from: the first token has nothing before it to be scored by");
-  }
-  if (request.n == 0 || request.n > kMaxChoices) {
-    return make_error(Errc::usage, "n: expected 1 to {}, found {}", kMaxChoices, request.n);
-  }
-  if (request.priority < -kMaxPriority || request.priority > kMaxPriority) {
-    return make_error(Errc::usage, "priority: expected {} to {}, found {}", -kMaxPriority, kMaxPriority,
-                      request.priority);
-  }
-  if (request.deadline_ms < 0) {
-    return make_error(Errc::usage, "deadline: expected 0 or more milliseconds, found {}",
-                      request.deadline_ms);
-  }
-  return check_sampling(request.sampling, vocab);
-}
-
 // Tokens of the prompt and an answer to it.
 size_t EngineImpl::most_tokens(const Request& request) const {
   const size_t prompt = request.prompt.size();
@@ -238,13 +204,14 @@ size_t EngineImpl::most_tokens(const Request& request) const {
 void EngineImpl::make_room(const Request& request) {
   const size_t draws = size_t{options_.sequences} * (speculation_ ? options_.speculation.most + 1 : 1);
   draw_scratch_.prepare(request.sampling, model_->info().vocab_size, most_tokens(request), draws);
+  if (speculation_) speculation_->prepare(request.sampling, model_->info().vocab_size);
   // A step reports a token for each of its rows, and the end of everybody.
   const size_t most_events = options_.batch_rows + lineup_->running().size() + lineup_->waiting() + request.n;
   if (events_.capacity() < most_events) events_.reserve(2 * most_events);
 }
 
 Result<RequestId> EngineImpl::submit(Request request) {
-  HEADRACE_RETURN_IF_ERROR(check_request(request));
+  HEADRACE_RETURN_IF_ERROR(check_request(request, model_->info().vocab_size, options_.context));
   make_room(request);
   const RequestId id = next_id_++;
   const auto asked = std::make_shared<const Request>(std::move(request));
@@ -401,38 +368,9 @@ void EngineImpl::read_outputs() {
   }
 }
 
-// Greedy rows take the argmax op, most drawn ones the op of the best logits; only what needs a whole row of
-// logits brings one to the host.
 void EngineImpl::read_tile(std::span<const Output> tile) {
   const TraceSpan phase(options_.trace, TraceKind::phase, "draw");
-  int32_t likeliest[kMaxLogitRows] = {};
-  double sums[kMaxLogitRows] = {};
-  uint32_t wanted[kMaxLogitRows] = {};  // of a row's best logits
-  uint32_t most = 0;
-  bool any_plain = false;
-  bool any_sum = false;
-  for (size_t i = 0; i < tile.size(); ++i) {
-    const Choice& choice = *tile[i].choice;
-    any_sum |= tile[i].score || choice.sampling.logprobs;
-    if (tile[i].score) continue;
-    const bool plain = is_plain_argmax(choice.sampling);
-    any_plain |= plain;
-    wanted[i] = plain ? 0 : top_k_wanted(choice.sampling, tile[i].position);
-    most = std::max(most, wanted[i]);
-  }
-  if (any_plain) runner_->argmax(std::span(likeliest).first(tile.size()));
-  if (any_sum) runner_->log_sum_exp(std::span(sums).first(tile.size()));
-  if (most > 0) runner_->top_k(tile.size(), most);
-  const auto drawn = [&](size_t i) {
-    const Choice& choice = *tile[i].choice;
-    if (wanted[i] > 0) {
-      const StepRunner::Best best = runner_->top_of(i);
-      std::optional<Draw> best_draw = draw_from_top_k(choice.sampling, best.ids, best.values, choice.tokens,
-                                                      tile[i].position, sums[i], draw_scratch_);
-      if (best_draw) return *std::move(best_draw);
-    }
-    return draw(choice.sampling, runner_->logits(i), choice.tokens, tile[i].position, sums[i], draw_scratch_);
-  };
+  OutputTile logits(*runner_, draw_scratch_, speculation_ ? &*speculation_ : nullptr, tile);
   for (size_t i = 0; i < tile.size(); ++i) {
     Choice& choice = *tile[i].choice;
     // A row of a draft counts if the text has come to it.
@@ -445,16 +383,12 @@ void EngineImpl::read_tile(std::span<const Output> tile) {
     event.position = tile[i].position;
     if (tile[i].score) {
       event.draw.token = choice.tokens[tile[i].position];
-      event.draw.logprob = static_cast<double>(runner_->logit(i, event.draw.token)) - sums[i];
+      event.draw.logprob = logits.logprob(i, event.draw.token);
       choice.next_score = tile[i].position + 1;
       events_.push_back(std::move(event));
       continue;
     }
-    if (is_plain_argmax(choice.sampling)) {
-      event.draw.token = likeliest[i];
-    } else {
-      event.draw = drawn(i);
-    }
+    event.draw = logits.draw(i);
     if (speculation_) speculation_->drawn(choice, event.draw.token);
     take_token(choice, std::move(event));
     if (speculation_ && choice.ending != FinishReason::none) speculation_->stop(choice);
@@ -462,16 +396,8 @@ void EngineImpl::read_tile(std::span<const Output> tile) {
 }
 
 void EngineImpl::take_token(Choice& choice, Event event) {
-  const Request& asked = *choice.asked;
   choice.tokens.push_back(event.draw.token);
-  const size_t generated = choice.tokens.size() - asked.prompt.size();
-  if (std::ranges::find(asked.end_tokens, event.draw.token) != asked.end_tokens.end()) {
-    event.finished = FinishReason::end_token;
-  } else if (generated >= asked.max_new_tokens) {
-    event.finished = FinishReason::length;
-  } else if (choice.tokens.size() >= options_.context) {
-    event.finished = FinishReason::context;
-  }
+  event.finished = end_after_last_token(choice, options_.context);
   choice.ending = event.finished;
   events_.push_back(std::move(event));
 }

@@ -66,19 +66,30 @@ struct DrafterWorld {
   Backend& backend;
   MemoryLedger& ledger;
   const Model& model;  // the target
-  StateStore& store;   // the target's
+  StateStore* store;   // the target's; null where an engine keeps its keys otherwise
   StepRunner& runner;  // the target's; a run of it is over when the drafter is asked
   DrawScratch& draws;  // prepared for all requests
   const EngineOptions& options;
 };
 
+using DrafterMaker = std::function<Result<std::unique_ptr<Drafter>>(const DrafterWorld&)>;
+
+/// Which of the drafted tokens are taken.
+enum class DraftRule : uint8_t {
+  coupled,    // those that plain decoding would draw: the same answers
+  rejection,  // as many as can be with answers distributed as plain decoding's (decode/rejection.h)
+};
+std::string_view name_of(DraftRule rule);
+
 /// Speculative decoding: the same answers, faster where drafts are right.
 struct SpeculationOptions {
   /// Makes the drafter; empty: plain decoding.
-  std::function<Result<std::unique_ptr<Drafter>>(const DrafterWorld&)> drafter = {};
+  DrafterMaker drafter = {};
   uint32_t most = 8;      // tokens of a draft, at most kMaxDraftNodes
   bool automatic = true;  // as many as pay, down to none; otherwise `most` wherever there is room
   uint32_t branches = 1;  // ways in which a draft may go on at most; more than one makes it a tree
+  DraftRule rule = DraftRule::coupled;
+  DrafterMaker second = {};  // asked where the first has less to say; empty: nobody
 };
 
 /// What a step may do. May change between steps.

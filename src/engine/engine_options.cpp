@@ -32,6 +32,35 @@ Status check_options(const EngineOptions& options) {
   return {};
 }
 
+Status check_request(const Request& request, size_t vocab, uint32_t context) {
+  if (request.prompt.empty()) return make_error(Errc::usage, "the prompt is empty");
+  if (request.prompt.size() > context) {
+    return make_error(Errc::out_of_budget,
+                      "the prompt has {} tokens, the context holds {}; a larger context (-c) would help",
+                      request.prompt.size(), context);
+  }
+  for (const int32_t token : request.prompt) {
+    if (token < 0 || static_cast<size_t>(token) >= vocab) {
+      return make_error(Errc::usage, "the prompt has token {}, the vocabulary ends at {}", token, vocab);
+    }
+  }
+  if (request.score_from && *request.score_from == 0) {
+    return make_error(Errc::usage, "score_from: the first token has nothing before it to be scored by");
+  }
+  if (request.n == 0 || request.n > kMaxChoices) {
+    return make_error(Errc::usage, "n: expected 1 to {}, found {}", kMaxChoices, request.n);
+  }
+  if (request.priority < -kMaxPriority || request.priority > kMaxPriority) {
+    return make_error(Errc::usage, "priority: expected {} to {}, found {}", -kMaxPriority, kMaxPriority,
+                      request.priority);
+  }
+  if (request.deadline_ms < 0) {
+    return make_error(Errc::usage, "deadline: expected 0 or more milliseconds, found {}",
+                      request.deadline_ms);
+  }
+  return check_sampling(request.sampling, vocab);
+}
+
 StateStoreOptions store_options(const EngineOptions& options) {
   return {.format = {options.key_type, options.value_type, options.page_tokens},
           .sequences = options.sequences,

@@ -1,4 +1,6 @@
-#include "engine/engine.h"
+#include <algorithm>
+
+#include "engine/choice.h"
 
 namespace headrace {
 
@@ -18,6 +20,18 @@ std::string_view name_of(FinishReason reason) {
       return "expired";
   }
   return "none";
+}
+
+FinishReason end_after_last_token(const Choice& choice, uint32_t context) {
+  const Request& asked = *choice.asked;
+  const int32_t token = choice.tokens.back();
+  if (std::ranges::find(asked.end_tokens, token) != asked.end_tokens.end()) return FinishReason::end_token;
+  if (choice.tokens.size() - asked.prompt.size() >= asked.max_new_tokens) return FinishReason::length;
+  return choice.tokens.size() >= context ? FinishReason::context : FinishReason::none;
+}
+
+std::string_view name_of(DraftRule rule) {
+  return rule == DraftRule::rejection ? "rejection" : "coupled";
 }
 
 }  // namespace headrace

@@ -129,8 +129,8 @@ void ModelDrafter::propose(std::span<const DraftRequest> requests) {
   }
   if (writers_.empty()) return;
   catch_up();
-  for (uint32_t depth = 1;; ++depth) {
-    std::erase_if(writers_, [&](const Writer& w) { return w.request->most <= depth; });
+  while (true) {
+    std::erase_if(writers_, [](const Writer& w) { return !w.goes_on(); });
     if (writers_.empty()) return;
     const auto begin = std::chrono::steady_clock::now();
     write_on();

@@ -13,7 +13,7 @@ class SelfDrafter final : public Drafter {
  public:
   SelfDrafter(const std::vector<bool>& layers, const DrafterWorld& world)
       : layers_(layers),
-        store_(world.store),
+        store_(*world.store),
         runner_(world.runner),
         writing_(world.options.context, world.draws) {
     const uint32_t sequences = world.options.sequences;
@@ -36,7 +36,7 @@ class SelfDrafter final : public Drafter {
       write_on(depth);
       const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
       writing_.took(passed.count());
-      std::erase_if(drafts_, [&](const DraftInWriting& draft) { return draft.request->most <= depth + 1; });
+      std::erase_if(drafts_, [](const DraftInWriting& draft) { return !draft.goes_on(); });
     }
     // The step that checks them takes pages as its plan says.
     for (const DraftRequest& request : requests) store_.trim(request.state);
@@ -76,6 +76,8 @@ class SelfDrafter final : public Drafter {
 
 Result<std::unique_ptr<Drafter>> make_self_drafter(const std::vector<bool>& layers,
                                                    const DrafterWorld& world) {
+  if (world.store == nullptr)
+    return make_error(Errc::unsupported, "self-speculation needs the engine's own cache");
   if (layers.size() != world.model.info().n_layers || !layers.front()) {
     return make_error(Errc::usage,
                       "self-speculation: expected a choice of {} layers with the first among them",

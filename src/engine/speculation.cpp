@@ -9,16 +9,27 @@ namespace {
 // worth trying again.
 constexpr uint64_t kExplore = 64;
 
+constexpr double kSurest = 0.98;  // a rate by which a draft of any length would do
+
 }  // namespace
 
-Speculation::Speculation(std::unique_ptr<Drafter> drafter, const SpeculationOptions& options,
-                         uint32_t sequences)
-    : drafter_(std::move(drafter)), options_(options), slots_(sequences) {
+Speculation::Speculation(std::unique_ptr<Drafter> drafter, std::unique_ptr<Drafter> second,
+                         const SpeculationOptions& options, uint32_t sequences)
+    : options_(options), slots_(sequences) {
+  sources_.push_back({std::move(drafter), {}});
+  if (second != nullptr) sources_.push_back({std::move(second), {}});
   for (Slot& slot : slots_) slot.path.reserve(kMaxDraftNodes);
   requests_.reserve(sequences);
-  asking_.reserve(sequences);
+  open_.reserve(sequences);
   candidates_.reserve(sequences);
   ranks_.reserve(size_t{sequences} * options_.most);
+}
+
+void Speculation::prepare(const SamplingParams& sampling, size_t vocab_size) {
+  if (options_.rule != DraftRule::rejection || sampling.temperature <= 0) return;
+  const size_t candidates =
+      sampling.top_k > 0 ? std::min(static_cast<size_t>(sampling.top_k), vocab_size) : vocab_size;
+  for (Slot& slot : slots_) slot.odds.reserve(options_.most, candidates);
 }
 
 // A sequence of the store goes from one choice to the next; a choice that was preempted comes back with
@@ -29,10 +40,13 @@ Speculation::Slot& Speculation::slot_of(const Choice& choice) {
   for (Slot& other : slots_) {
     if (other.owner == choice.place.id) other.owner = 0;
   }
-  if (slot.owner != 0) drafter_->forget(slot.owner);
+  for (const Source& source : sources_) {
+    if (slot.owner != 0) source.drafter->forget(slot.owner);
+  }
   slot.owner = choice.place.id;
-  slot.own = Acceptance();
+  slot.own = {};
   slot.draft.clear();
+  slot.drafted_at = 0;
   return slot;
 }
 
@@ -40,7 +54,7 @@ void Speculation::forget(const Choice& choice) {
   for (Slot& slot : slots_) {
     if (slot.owner == choice.place.id) slot.owner = 0;
   }
-  drafter_->forget(choice.place.id);
+  for (const Source& source : sources_) source.drafter->forget(choice.place.id);
 }
 
 // A draft of n tokens may bring n + 1.
@@ -54,26 +68,38 @@ uint32_t Speculation::most_nodes(const Choice& choice, uint32_t context) const {
   return static_cast<uint32_t>(std::min<size_t>(options_.most, most > 0 ? most - 1 : 0));
 }
 
-void Speculation::propose(std::span<const std::unique_ptr<Choice>> running, const StateStore& store,
-                          uint64_t rows, uint32_t context) {
-  ++round_;
-  asking_.clear();
+DraftCandidate Speculation::candidate(const Choice& choice) {
+  Slot& slot = slots_[*choice.sequence];
+  // Exploring is not to be undone by what pays.
+  const uint32_t least = explores(choice, slot.source) ? std::min(slot.draft.size(), 1U) : 0;
+  return {&slot.draft, &slot.own[slot.source], &sources_[slot.source].pooled, least};
+}
+
+bool Speculation::explores(const Choice& choice, size_t source) const {
+  return (round_ + choice.place.id + source * kExplore / 2) % kExplore == 0;
+}
+
+void Speculation::ask(size_t source, uint64_t rows, uint32_t context) {
   requests_.clear();
-  candidates_.clear();
-  if (options_.automatic && !cost_.known()) return;  // interrupted while it was measured
-  const double draft_seconds = drafter_->seconds_per_token();
-  uint32_t depth = options_.most;
-  if (options_.automatic && draft_seconds > 0) {
-    depth = depth_worth_drafting(pooled_, cost_, rows, running.size(), draft_seconds, depth);
-  }
-  for (const auto& choice : running) {
-    if (store.length(*choice->sequence) + 1 != choice->tokens.size()) continue;  // its prompt is being read
-    Slot& slot = slot_of(*choice);
-    slot.draft.clear();
-    const uint32_t least = (round_ + choice->place.id) % kExplore == 0 ? 1 : 0;
-    const uint32_t most = std::min(std::max(depth, least), most_nodes(*choice, context));
+  const Source& asked = sources_[source];
+  const double seconds = asked.drafter->seconds_per_token();
+  const bool choosy = options_.automatic && seconds > 0;
+  const double least = choosy ? least_worth_drafting(cost_, rows, open_.size(), seconds) : 0;
+  for (Choice* choice : open_) {
+    Slot& slot = slots_[*choice->sequence];
+    if (slot.drafted_at == choice->tokens.size() && !slot.draft.empty() && slot.source >= source) continue;
+    const bool explore = options_.automatic && explores(*choice, source);
+    const double rate = slot.own[source].mean_rate(&asked.pooled);
+    uint32_t most = most_nodes(*choice, context);
+    if (choosy && rate < least) most = explore ? std::min(most, 1U) : 0;
+    // Who has a draft that brings more keeps it.
+    if (source > 0 && !explore && rate / (1 - std::min(rate, kSurest)) <= expected_tokens(candidate(*choice)))
+      continue;
     if (most == 0) continue;
-    asking_.push_back(choice.get());
+    slot.draft.clear();
+    slot.odds.clear();
+    slot.source = source;
+    const bool own_noise = options_.rule == DraftRule::rejection && choice->sampling.temperature > 0;
     requests_.push_back({.sequence = choice->place.id,
                          .tokens = choice->tokens,
                          .salt = choice->asked->cache_salt,
@@ -81,14 +107,51 @@ void Speculation::propose(std::span<const std::unique_ptr<Choice>> running, cons
                          .state = *choice->sequence,
                          .most = most,
                          .branches = options_.branches,
-                         .draft = &slot.draft});
-    candidates_.push_back({&slot.draft, &slot.own, least});
+                         .draft = &slot.draft,
+                         .least = least,
+                         .own = &slot.own[source],
+                         .pooled = &asked.pooled,
+                         .odds = own_noise ? &slot.odds : nullptr});
   }
   if (requests_.empty()) return;
-  drafter_->propose(requests_);
+  asked.drafter->propose(requests_);
   for (const DraftRequest& request : requests_) HEADRACE_CHECK(request.draft->leaves() <= options_.branches);
-  if (options_.automatic) choose_nodes(candidates_, pooled_, cost_, rows, ranks_);
-  for (Choice* choice : asking_) choice->drafted = slots_[*choice->sequence].draft.size();
+}
+
+void Speculation::cut_to_what_pays(uint64_t rows) {
+  candidates_.clear();
+  for (Choice* choice : open_) {
+    const Slot& slot = slots_[*choice->sequence];
+    // What was drawn must not decide whether it is checked.
+    if (slot.odds.empty())
+      candidates_.push_back(candidate(*choice));
+    else
+      rows += slot.draft.size();
+  }
+  choose_nodes(candidates_, cost_, rows, ranks_);
+}
+
+void Speculation::propose(std::span<const std::unique_ptr<Choice>> running, const StateStore& store,
+                          uint64_t rows, uint32_t context) {
+  ++round_;
+  open_.clear();
+  if (options_.automatic && !cost_.known()) return;  // interrupted while it was measured
+  for (const auto& choice : running) {
+    if (store.length(*choice->sequence) + 1 != choice->tokens.size()) continue;  // its prompt is being read
+    Slot& slot = slot_of(*choice);
+    open_.push_back(choice.get());
+    // Who got no rows for it has it still.
+    if (slot.drafted_at == choice->tokens.size()) continue;
+    slot.draft.clear();
+    slot.odds.clear();
+  }
+  for (size_t source = 0; source < sources_.size() && !open_.empty(); ++source) ask(source, rows, context);
+  if (options_.automatic) cut_to_what_pays(rows);
+  for (Choice* choice : open_) {
+    Slot& slot = slots_[*choice->sequence];
+    slot.drafted_at = choice->tokens.size();
+    choice->drafted = slot.draft.size();
+  }
 }
 
 void Speculation::warm_up(SequenceId state) {
@@ -96,17 +159,19 @@ void Speculation::warm_up(SequenceId state) {
   const int32_t text[] = {0};
   SamplingParams greedy;
   greedy.temperature = 0;
-  for (uint32_t i = 0; i < 3; ++i) {
-    Draft draft;
-    const DraftRequest request = {.sequence = kNobody,
-                                  .tokens = text,
-                                  .sampling = &greedy,
-                                  .state = state,
-                                  .most = std::min(options_.most, 3U),
-                                  .draft = &draft};
-    drafter_->propose({&request, 1});
+  for (const Source& source : sources_) {
+    for (uint32_t i = 0; i < 3; ++i) {
+      Draft draft;
+      const DraftRequest request = {.sequence = kNobody,
+                                    .tokens = text,
+                                    .sampling = &greedy,
+                                    .state = state,
+                                    .most = std::min(options_.most, 3U),
+                                    .draft = &draft};
+      source.drafter->propose({&request, 1});
+    }
+    source.drafter->forget(kNobody);
   }
-  drafter_->forget(kNobody);
 }
 
 void Speculation::begin(Choice& choice, uint32_t nodes) {
@@ -121,6 +186,21 @@ void Speculation::begin(Choice& choice, uint32_t nodes) {
   choice.report.drafts.tokens += slot.draft.size();
 }
 
+bool Speculation::rejects(const Choice& choice) const {
+  if (options_.rule != DraftRule::rejection || choice.sampling.temperature <= 0) return false;
+  const Slot& slot = slots_[*choice.sequence];
+  for (uint32_t i = 0; i < slot.draft.size(); ++i) {
+    if (slot.draft.node(i).parent == slot.at) return true;
+  }
+  return false;
+}
+
+int32_t Speculation::draw(const Choice& choice, uint32_t position,
+                          std::vector<TokenProbability>& target) const {
+  const Slot& slot = slots_[*choice.sequence];
+  return draw_by_rejection(slot.draft, slot.odds, slot.at, choice.sampling, position, target);
+}
+
 void Speculation::drawn(Choice& choice, int32_t token) {
   Slot& slot = slots_[*choice.sequence];
   const int32_t next = slot.draft.child(slot.at, token);
@@ -128,8 +208,8 @@ void Speculation::drawn(Choice& choice, int32_t token) {
     const Draft::Node& node = slot.draft.node(i);
     if (node.parent != slot.at) continue;
     const bool right = static_cast<int32_t>(i) == next;
-    slot.own.observe(node.trust, right);
-    pooled_.observe(node.trust, right);
+    slot.own[slot.source].observe(node.trust, right);
+    sources_[slot.source].pooled.observe(node.trust, right);
   }
   slot.at = next;
   if (next == Draft::kNone) return;

@@ -3,7 +3,8 @@
 //
 // The answer is the same bits with and without: a step draws the token after each row that it computed
 // exactly as plain decoding draws it, and goes on to the next row of a draft only if that row's token is the
-// one that was drawn (papers: batch speculative decoding, 2.1, with the noise of draws shared by all).
+// one that was drawn (papers: batch speculative decoding, 2.1, with the noise of draws shared by all). By the
+// rule of rejection it is drawn so that a drafted token is taken as often as can be (decode/rejection.h).
 #pragma once
 
 #include <memory>
@@ -18,16 +19,17 @@ namespace headrace {
 
 class Speculation {
  public:
-  /// Room for `sequences` of the store.
-  Speculation(std::unique_ptr<Drafter> drafter, const SpeculationOptions& options, uint32_t sequences);
+  /// Room for `sequences` of the store. `second` may be null.
+  Speculation(std::unique_ptr<Drafter> drafter, std::unique_ptr<Drafter> second,
+              const SpeculationOptions& options, uint32_t sequences);
 
-  std::string_view name() const { return drafter_->name(); }
-  bool automatic() const { return options_.automatic; }
+  /// Requests with such parameters may come: steps take nothing from the heap for them.
+  void prepare(const SamplingParams& sampling, size_t vocab_size);
   /// What steps take; filled in before the first propose() where lengths are automatic.
   StepCost& cost() { return cost_; }
   const StepCost& cost() const { return cost_; }
 
-  /// Lets the drafter write a few tokens after a made-up text, which is `state` in the store and empty, so
+  /// Lets the drafters write a few tokens after a made-up text, which is `state` in the store and empty, so
   /// that what drafts cost is known before the first.
   void warm_up(SequenceId state);
   /// Drafts for those that lack one token: sets Choice::drafted. The step has up to `rows` rows besides, and
@@ -41,6 +43,9 @@ class Speculation {
   void begin(Choice& choice, uint32_t nodes);
   /// The node after whose row a token is drawn next, or Draft::kNone.
   int32_t at(const Choice& choice) const { return slots_[*choice.sequence].at; }
+  /// Whether the token there is drawn by rejection; then draw() draws it, from `target` (which is used up).
+  bool rejects(const Choice& choice) const;
+  int32_t draw(const Choice& choice, uint32_t position, std::vector<TokenProbability>& target) const;
   /// `token` was drawn there.
   void drawn(Choice& choice, int32_t token);
   /// Nothing more is drawn in this step: the answer has ended.
@@ -57,22 +62,33 @@ class Speculation {
   struct Slot {
     uint64_t owner = 0;  // the choice's place; another one: the rest means nothing
     Draft draft;
-    Acceptance own;
+    DraftOdds odds;
+    size_t source = 0;      // whose draft it is
+    size_t drafted_at = 0;  // tokens of the text that it follows
+    std::array<Acceptance, 2> own;
     int32_t at = Draft::kText;
     std::vector<uint32_t> path;  // nodes that were right
   };
   Slot& slot_of(const Choice& choice);
   uint32_t most_nodes(const Choice& choice, uint32_t context) const;
+  DraftCandidate candidate(const Choice& choice);
+  bool explores(const Choice& choice, size_t source) const;
+  void ask(size_t source, uint64_t rows, uint32_t context);
+  void cut_to_what_pays(uint64_t rows);
 
-  std::unique_ptr<Drafter> drafter_;
+  // A drafter and how often it is right.
+  struct Source {
+    std::unique_ptr<Drafter> drafter;
+    Acceptance pooled;
+  };
+  std::vector<Source> sources_;  // one or two
   SpeculationOptions options_;
   std::vector<Slot> slots_;
   StepCost cost_;
-  Acceptance pooled_;
   DraftCounters counters_;
   uint64_t round_ = 0;
   // Of propose(): one each for who gets a draft.
-  std::vector<Choice*> asking_;
+  std::vector<Choice*> open_;  // that lack one token
   std::vector<DraftRequest> requests_;
   std::vector<DraftCandidate> candidates_;
   std::vector<NodeRank> ranks_;

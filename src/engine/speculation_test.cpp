@@ -412,6 +412,109 @@ TEST_P(SpeculationTest, HiddenStatesOfAcceptedRowsAreSeenOnce) {
   }
 }
 
+// What may stand in three tokens, and how often it did.
+struct Texts {
+  std::map<std::vector<int32_t>, double> expected;  // probabilities
+  std::map<std::vector<int32_t>, uint64_t> counts;
+};
+
+TEST_P(SpeculationTest, ByRejectionTextsAreDistributedAsThoseOfPlainDecoding) {
+  const std::vector<int32_t> prompt = random_request(40, 12, 3).prompt;
+  constexpr uint32_t kTop = 3;
+  Texts texts;
+  World exact = world(many(1));
+  const auto extend = [&](auto& self, std::vector<int32_t> text, double probability) -> void {
+    if (text.size() == prompt.size() + 3) {
+      texts.expected[std::vector(text.begin() + static_cast<ptrdiff_t>(prompt.size()), text.end())] =
+          probability;
+      return;
+    }
+    Request request;
+    request.prompt = text;
+    request.max_new_tokens = 1;
+    request.sampling.temperature = 0;
+    request.sampling.logprobs = true;
+    request.sampling.n_top_logprobs = kTop;
+    exact.submit(request);
+    std::vector<TokenLogprob> top;
+    while (!exact.engine->idle()) {
+      for (const Event& event : exact.step()) {
+        if (event.has_token) top = event.draw.top;
+      }
+    }
+    double total = 0;
+    for (const TokenLogprob& of : top) total += std::exp(of.logprob);
+    for (const TokenLogprob& of : top) {
+      std::vector<int32_t> longer = text;
+      longer.push_back(of.token);
+      self(self, longer, probability * std::exp(of.logprob) / total);
+    }
+  };
+  extend(extend, prompt, 1);
+  ASSERT_EQ(texts.expected.size(), 27U);
+
+  const uint32_t samples = kSlow ? 300 : 6000;
+  // A stranger, and the target itself.
+  for (const bool alike : {false, true}) {
+    EngineOptions o = many(8);
+    o.speculation = {model(alike ? 5 : 6), 2, false, 1, DraftRule::rejection};
+    World w = world(o);
+    texts.counts.clear();
+    for (uint32_t seed = 0; seed < samples; ++seed) {
+      Request request;
+      request.prompt = prompt;
+      request.max_new_tokens = 4;  // so that two tokens may be drafted after the first
+      request.sampling.temperature = 1;
+      request.sampling.top_k = kTop;
+      request.sampling.top_p = 1;
+      request.sampling.min_p = 0;
+      request.sampling.seed = seed;
+      w.submit(request);
+      if (seed % 64 != 63 && seed + 1 != samples) continue;
+      w.finish();
+      for (const auto& [key, answer] : w.answers)
+        ++texts.counts[std::vector(answer.tokens.begin(), answer.tokens.begin() + 3)];
+      w.answers.clear();
+    }
+    double surprise = 0;
+    for (const auto& [text, probability] : texts.expected) {
+      const double expected = probability * samples;
+      const double difference = static_cast<double>(texts.counts[text]) - expected;
+      surprise += difference * difference / expected;
+    }
+    EXPECT_LE(texts.counts.size(), texts.expected.size());  // nothing else came
+    EXPECT_LT(surprise, 45.6) << alike;                     // chi-square, 26 degrees of freedom, p = 0.01
+    const DraftCounters counters = w.engine->stats().drafts;
+    EXPECT_GT(counters.tokens, samples);
+    EXPECT_GT(counters.accepted, 0U);
+    EXPECT_EQ(counters.accepted == counters.tokens, alike);
+  }
+}
+
+TEST_P(SpeculationTest, RejectionLeavesGreedyAnswersAlone) {
+  std::vector<Request> requests = some_requests(8, 30);
+  for (Request& request : requests) request.sampling.temperature = 0;
+  const std::vector<Answer> expected = plain(requests);
+  for (const bool automatic : {false, true}) {
+    EngineOptions o = many(4);
+    o.speculation = {model(6), 4, automatic, 1, DraftRule::rejection};
+    expect_same(o, requests, expected);
+  }
+}
+
+TEST_P(SpeculationTest, ASecondDrafterIsAskedWhereTheFirstHasNothingToSay) {
+  std::vector<Request> requests = some_requests(6, 40);
+  const std::vector<Answer> expected = plain(requests);
+  for (const bool automatic : {false, true}) {
+    EngineOptions o = many(3);
+    o.speculation = {ngram, 4, automatic, 1, DraftRule::coupled, model(5)};
+    const DraftCounters both = expect_same(o, requests, expected).drafts;
+    o.speculation = {ngram, 4, automatic};
+    const DraftCounters first = expect_same(o, requests, expected).drafts;
+    EXPECT_GT(both.accepted, first.accepted) << automatic;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, SpeculationTest, ::testing::Values(Family::llama, Family::gemma3),
                          [](const auto& family) {
                            return family.param == Family::llama ? "llama" : "gemma3";

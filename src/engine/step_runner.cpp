@@ -45,6 +45,12 @@ Result<StepRunner> StepRunner::create(Backend& backend, const Model& model, Memo
 void StepRunner::run(StateStore& store, std::span<const Row> rows,
                      const std::function<void(size_t layer, ConstMat x)>* after_layer,
                      const std::vector<bool>* layers) {
+  run([&] { return store.plan(rows); }, rows, after_layer, layers);
+}
+
+void StepRunner::run(const std::function<std::span<const GroupStep>()>& plan, std::span<const Row> rows,
+                     const std::function<void(size_t layer, ConstMat x)>* after_layer,
+                     const std::vector<bool>* layers) {
   std::optional<TraceSpan> phase(std::in_place, options_.trace, TraceKind::phase, "plan");
   tokens_.clear();
   positions_.clear();
@@ -61,7 +67,7 @@ void StepRunner::run(StateStore& store, std::span<const Row> rows,
   const Step step = {.rows = rows.size(),
                      .tokens = inputs_.as<int32_t>(),
                      .positions = inputs_.as<uint32_t>(bytes),
-                     .groups = store.plan(rows),
+                     .groups = plan(),
                      .output_rows = inputs_.as<uint32_t>(2 * bytes),
                      .n_outputs = output_rows_.size(),
                      .layers = layers,

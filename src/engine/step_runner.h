@@ -32,6 +32,10 @@ class StepRunner {
   void run(StateStore& store, std::span<const Row> rows,
            const std::function<void(size_t layer, ConstMat x)>* after_layer,
            const std::vector<bool>* layers = nullptr);
+  /// The same over keys and values that are kept elsewhere: `plan` gives a GroupStep for each layer group.
+  void run(const std::function<std::span<const GroupStep>()>& plan, std::span<const Row> rows,
+           const std::function<void(size_t layer, ConstMat x)>* after_layer = nullptr,
+           const std::vector<bool>* layers = nullptr);
   /// Projects outputs [first, first + count) of the last run; the answers below are about them.
   void project(size_t first, size_t count);
 
