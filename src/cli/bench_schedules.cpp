@@ -1,4 +1,5 @@
-// headrace bench --prompts --spec-sched: batches with drafts by one schedule and another, everything else equal.
+// headrace bench --prompts --spec-sched: batches with drafts by one schedule and another, everything else
+// equal.
 #include <algorithm>
 #include <chrono>
 #include <deque>
@@ -39,7 +40,9 @@ class CountedPolicy final : public AdmissionPolicy {
     ++batches_;
     grouped_ += equal == all ? 1 : 0;
   }
-  double grouped() const { return batches_ == 0 ? 0 : static_cast<double>(grouped_) / static_cast<double>(batches_); }
+  double grouped() const {
+    return batches_ == 0 ? 0 : static_cast<double>(grouped_) / static_cast<double>(batches_);
+  }
   void clear() { batches_ = grouped_ = 0; }
 
  private:
@@ -153,7 +156,9 @@ Result<Figures> answer_all(Contender& c, const std::vector<const DraftPrompt*>& 
 
 double quantile(std::vector<double> values, double q) {
   std::ranges::sort(values);
-  return values.empty() ? 0 : values[std::min(values.size() - 1, static_cast<size_t>(q * static_cast<double>(values.size())))];
+  return values.empty() ? 0
+                        : values[std::min(values.size() - 1,
+                                          static_cast<size_t>(q * static_cast<double>(values.size())))];
 }
 
 double median_of(const std::vector<Figures>& runs, double (*figure)(const Figures&)) {
@@ -164,13 +169,14 @@ double median_of(const std::vector<Figures>& runs, double (*figure)(const Figure
 
 Status write_row(const Contender& c, uint32_t at_once, const std::vector<Figures>& runs) {
   const std::string grouped =
-      c.policy ? fmt::format("{:.1f} %", 100 * median_of(runs, [](const Figures& f) { return f.grouped; })) : "";
-  return write_out(fmt::format(
-      "| {} | {} | {:.1f} | {:.1f} % | {} | {} | {:.2f} | {:.2f} |\n", at_once, c.name,
-      median_of(runs, [](const Figures& f) { return f.speed(); }),
-      100 * median_of(runs, [](const Figures& f) { return f.aligning(); }), runs.front().steps, grouped,
-      median_of(runs, [](const Figures& f) { return quantile(f.latencies, 0.5); }),
-      median_of(runs, [](const Figures& f) { return quantile(f.latencies, 0.99); })));
+      c.policy ? fmt::format("{:.1f} %", 100 * median_of(runs, [](const Figures& f) { return f.grouped; }))
+               : "";
+  return write_out(
+      fmt::format("| {} | {} | {:.1f} | {:.1f} % | {} | {} | {:.2f} | {:.2f} |\n", at_once, c.name,
+                  median_of(runs, [](const Figures& f) { return f.speed(); }),
+                  100 * median_of(runs, [](const Figures& f) { return f.aligning(); }), runs.front().steps,
+                  grouped, median_of(runs, [](const Figures& f) { return quantile(f.latencies, 0.5); }),
+                  median_of(runs, [](const Figures& f) { return quantile(f.latencies, 0.99); })));
 }
 
 }  // namespace
@@ -183,10 +189,11 @@ Status bench_schedules(const BenchFlags& flags) {
   for (const DraftPrompt& prompt : all) {
     if (prompt.tokens.size() + flags.n_gen.front() <= flags.prompt_context) prompts.push_back(&prompt);
   }
-  if (prompts.empty()) return make_error(Errc::usage, "no prompt fits --prompt-context {}", flags.prompt_context);
-  HEADRACE_RETURN_IF_ERROR(write_out(
-      "| at once | schedule | tok/s | aligning | steps | equal lengths | P50 s | P99 s |\n"
-      "|---|---|---|---|---|---|---|---|\n"));
+  if (prompts.empty())
+    return make_error(Errc::usage, "no prompt fits --prompt-context {}", flags.prompt_context);
+  HEADRACE_RETURN_IF_ERROR(
+      write_out("| at once | schedule | tok/s | aligning | steps | equal lengths | P50 s | P99 s |\n"
+                "|---|---|---|---|---|---|---|---|\n"));
   for (const uint32_t at_once : flags.n_parallel) {
     std::vector<Contender> contenders;
     for (const std::string& name : flags.schedules) {

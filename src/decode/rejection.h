@@ -1,12 +1,12 @@
 // The rule of rejection: drafts that were drawn by a noise of their own, checked so that what comes out is
-// distributed as the target's own draws are (papers: batch speculative decoding, 2.1). A drafted token d, drawn
-// from q, is taken with probability min(1, p(d) / q(d)); otherwise the token is drawn from max(0, p - q), scaled
-// to add up to 1. More drafts are taken than by comparing draws that share their noise; the price is that the
-// text is another one than plain decoding's.
+// distributed as the target's own draws are (papers: batch speculative decoding, 2.1). A drafted token d,
+// drawn from q, is taken with probability min(1, p(d) / q(d)); otherwise the token is drawn from max(0, p -
+// q), scaled to add up to 1. More drafts are taken than by comparing draws that share their noise; the price
+// is that the text is another one than plain decoding's.
 //
-// Whether a token is checked at all must not depend on which token it is: of tokens that are only kept when they
-// look likely, min(1, p / q) takes too many. So a draft with odds is cut at lengths that were settled before it
-// was drawn.
+// Whether a token is checked at all must not depend on which token it is: of tokens that are only kept when
+// they look likely, min(1, p / q) takes too many. So a draft with odds is cut at lengths that were settled
+// before it was drawn.
 #pragma once
 
 #include <cstdint>

@@ -147,8 +147,7 @@ Outcome sampled(double alike, bool certain, Mistake mistake, uint64_t samples) {
   Sampler sampler(target, draft, certain, mistake);
   std::vector<uint64_t> counts(kTexts);
   for (uint64_t seed = 0; seed < samples; ++seed) ++counts[sampler.text(seed, 2)];
-  return {surprise(counts, expected),
-          static_cast<double>(sampler.accepted()) / static_cast<double>(samples)};
+  return {surprise(counts, expected), static_cast<double>(sampler.accepted()) / static_cast<double>(samples)};
 }
 
 constexpr uint64_t kSamples = 1'000'000;

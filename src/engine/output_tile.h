@@ -21,8 +21,8 @@ struct Output {
   int32_t node = Draft::kText;  // of the choice's draft, or the last token of its text
 };
 
-/// The outputs that `runner` projected last. Greedy rows take the argmax op, most drawn ones the op of the best
-/// logits; only what needs a whole row of logits brings one to the host.
+/// The outputs that `runner` projected last. Greedy rows take the argmax op, most drawn ones the op of the
+/// best logits; only what needs a whole row of logits brings one to the host.
 class OutputTile {
  public:
   /// At most kMaxLogitRows; `speculation` may be null. All arguments outlive it.

@@ -143,8 +143,8 @@ void PaddedCache::realign(std::span<const uint32_t> from, std::span<const uint32
   backend_->upload(device_from, from_.data(), from_.size() * sizeof(KvSlot));
   backend_->upload(device_to, to_.data(), to_.size() * sizeof(KvSlot));
   for (size_t g = 0; g < specs_.size(); ++g) {
-    backend_->move_kv(steps_[g].first_layer, steps_[g].layer_bytes, specs_[g].n_layers, device_from, device_to,
-                      from_.size());
+    backend_->move_kv(steps_[g].first_layer, steps_[g].layer_bytes, specs_[g].n_layers, device_from,
+                      device_to, from_.size());
   }
   half_ = other;
 }

@@ -40,8 +40,8 @@ class PaddedCache {
   std::vector<LayerGroup> specs_;
   PageFormat format_;
   uint32_t sequences_ = 0;
-  uint32_t pages_ = 0;  // of a sequence
-  size_t half_ = 0;     // that holds the rectangle
+  uint32_t pages_ = 0;                 // of a sequence
+  size_t half_ = 0;                    // that holds the rectangle
   std::vector<DeviceBuffer> buffers_;  // by group: two rectangles, and a page of zeros
   std::vector<DeviceBuffer> plans_;
   std::vector<GroupStep> steps_;

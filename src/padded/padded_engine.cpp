@@ -95,10 +95,10 @@ Status PaddedEngine::start() {
                                             .activations = options_.activations,
                                             .interrupt = options_.interrupt,
                                             .trace = options_.trace}));
-  HEADRACE_TRY(cache_, PaddedCache::create(*backend_, ledger_, model_->layer_groups(),
-                                           {options_.key_type, options_.value_type, options_.page_tokens},
-                                           options_.sequences, options_.context + drafted,
-                                           options_.batch_rows));
+  HEADRACE_TRY(cache_,
+               PaddedCache::create(*backend_, ledger_, model_->layer_groups(),
+                                   {options_.key_type, options_.value_type, options_.page_tokens},
+                                   options_.sequences, options_.context + drafted, options_.batch_rows));
   if (options_.decode_threads == 0) options_.decode_threads = static_cast<uint32_t>(backend_->threads());
   set_limits({.rows = options_.batch_rows, .sequences = options_.sequences});
   if (!options_.speculation.drafter) return {};
@@ -184,7 +184,9 @@ void PaddedEngine::step(std::vector<Event>& events) {
     told.assign(batch_.size(), false);
     read_prompts();
   }
-  const auto all_ended = [&] { return std::ranges::all_of(batch_, [](const Place& p) { return p.ended(); }); };
+  const auto all_ended = [&] {
+    return std::ranges::all_of(batch_, [](const Place& p) { return p.ended(); });
+  };
   if (!batch_.empty() && !all_ended()) check(draft());
   if (interrupted()) {
     for (const Place& place : batch_) place.choice->ending = FinishReason::cancelled;
@@ -247,7 +249,8 @@ void PaddedEngine::run(uint32_t first, uint32_t count, bool outputs) {
         row.token = place.draft.node(node).token;
       if (outputs) {
         row.outputs = kLogits;
-        outputs_.push_back({place.choice.get(), row.position + 1, false, static_cast<int32_t>(column - first)});
+        outputs_.push_back(
+            {place.choice.get(), row.position + 1, false, static_cast<int32_t>(column - first)});
       }
       rows_.push_back(row);
     }

@@ -1,9 +1,9 @@
-// EXSPEC's pool as a policy (papers: batch speculative decoding, 2.5): of a window of sequences those of equal
-// length are decoded together, so that a rectangular batch would need no padding.
+// EXSPEC's pool as a policy (papers: batch speculative decoding, 2.5): of a window of sequences those of
+// equal length are decoded together, so that a rectangular batch would need no padding.
 //
 // The ragged engine needs no such thing; this is here so that the paper's schedule can be measured beside its
-// own. Prompts are read and pages given out as continuous batching does; of the answers only one group goes on
-// in a step.
+// own. Prompts are read and pages given out as continuous batching does; of the answers only one group goes
+// on in a step.
 #pragma once
 
 #include "schedule/admission.h"

@@ -94,10 +94,17 @@ struct Fold {
   }
 };
 
+// Two lines of what is read soon, for a step of a loop: a head's keys and values of a page are too short for
+// the processor to see that they go on. `ahead` may be null, which asks for nothing.
+static inline void ask_for_two_lines(const std::byte* ahead, size_t step) {
+  __builtin_prefetch(ahead + 128 * step);
+  __builtin_prefetch(ahead + 128 * step + 64);
+}
+
 // Scores of Q queries against V vectors of 16 slots, from slot `slot` on (a multiple of 16).
 template <int Q, int V>
 static inline void score_slots(const AttendTask& t, size_t first, const std::byte* keys, size_t slot,
-                               float (*out)[Q][16 * V]) {
+                               const std::byte* ahead, float (*out)[Q][16 * V]) {
   const size_t d = t.kv->d_head;
   const size_t page_tokens = t.kv->page_tokens;
   TreeSums<Q * V> sums((d + 63) / 64);
@@ -106,6 +113,7 @@ static inline void score_slots(const AttendTask& t, size_t first, const std::byt
     V16 acc[Q * V];
     for (int i = 0; i < Q * V; ++i) acc[i] = set1(0.0F);
     for (size_t i = begin; i < end; ++i) {
+      if (V == 4 && ahead != nullptr) ask_for_two_lines(ahead, i);
       V16 k[V];
       for (int v = 0; v < V; ++v)
         k[v] = load_typed(t.kv->key_type, keys, i * page_tokens + slot + 16 * static_cast<size_t>(v));
@@ -125,6 +133,7 @@ static inline void score_slots(const AttendTask& t, size_t first, const std::byt
 struct Block {
   uint32_t base;                             // first position
   uint64_t held;                             // positions for which there is a key
+  const std::byte* next_keys;                // of the block that follows, or null
   const std::byte* values[kBlockPositions];  // row of the position, where held
 };
 
@@ -136,10 +145,10 @@ static inline size_t element_bytes(DType type) {
 // offset on.
 template <int Q>
 static void score_run(const AttendTask& t, size_t first, const std::byte* keys, size_t slot, size_t count,
-                      size_t offset, float* scores) {
+                      size_t offset, const std::byte* ahead, float* scores) {
   if (slot % 64 == 0 && count == 64 && offset == 0) {
     float out[Q][64];
-    score_slots<Q, 4>(t, first, keys, slot, &out);
+    score_slots<Q, 4>(t, first, keys, slot, ahead, &out);
     for (int q = 0; q < Q; ++q) {
       __builtin_memcpy(scores + (first + static_cast<size_t>(q)) * kBlockPositions, out[q], sizeof out[q]);
     }
@@ -147,7 +156,7 @@ static void score_run(const AttendTask& t, size_t first, const std::byte* keys, 
   }
   for (size_t at = slot / 16 * 16; at < slot + count; at += 16) {
     float out[Q][16];
-    score_slots<Q, 1>(t, first, keys, at, &out);
+    score_slots<Q, 1>(t, first, keys, at, nullptr, &out);
     const size_t begin = at < slot ? slot : at;
     const size_t end = at + 16 < slot + count ? at + 16 : slot + count;
     for (int q = 0; q < Q; ++q) {
@@ -171,10 +180,12 @@ static inline void for_tiles(size_t n, const F& f) {
   }
 }
 
+// `ahead`: the values of the same slots, which come next.
 static void score_all(const AttendTask& t, const std::byte* keys, size_t slot, size_t count, size_t offset,
-                      float* scores) {
-  for_tiles(t.n_queries,
-            [&]<int Q>(size_t first) { score_run<Q>(t, first, keys, slot, count, offset, scores); });
+                      const std::byte* ahead, float* scores) {
+  for_tiles(t.n_queries, [&]<int Q>(size_t first) {
+    score_run<Q>(t, first, keys, slot, count, offset, first == 0 ? ahead : nullptr, scores);
+  });
 }
 
 static inline uint64_t bits_below(uint32_t n) {
@@ -212,13 +223,14 @@ static inline float softmax_block(uint64_t bits, float* p, State state) {
 // o = o * rescale + p * values over the positions in `bits`, Q queries at once, 16 C columns at a time.
 template <int Q, int C>
 static inline void add_columns(DType type, const Block& block, uint64_t bits, const float* p,
-                               const float* rescale, float* const* o, size_t column) {
+                               const float* rescale, float* const* o, size_t column, const std::byte* ahead) {
   V16 acc[Q][C];
   for (int q = 0; q < Q; ++q) {
     for (int c = 0; c < C; ++c) acc[q][c] = mul(load(o[q] + column + 16 * c), set1(rescale[q]));
   }
   for (uint64_t left = bits; left != 0; left &= left - 1) {
     const int j = __builtin_ctzll(left);
+    if (C == 4 && ahead != nullptr) ask_for_two_lines(ahead, static_cast<size_t>(j));
     V16 value[C];
     for (int c = 0; c < C; ++c)
       value[c] = load_typed(type, block.values[j], column + 16 * static_cast<size_t>(c));
@@ -234,10 +246,11 @@ static inline void add_columns(DType type, const Block& block, uint64_t bits, co
 
 template <int Q>
 static void add_values(DType type, size_t d, const Block& block, uint64_t bits, const float* p,
-                       const float* rescale, float* const* o) {
+                       const float* rescale, float* const* o, const std::byte* ahead) {
   size_t column = 0;
-  for (; column + 64 <= d; column += 64) add_columns<Q, 4>(type, block, bits, p, rescale, o, column);
-  for (; column + 16 <= d; column += 16) add_columns<Q, 1>(type, block, bits, p, rescale, o, column);
+  for (; column + 64 <= d; column += 64)
+    add_columns<Q, 4>(type, block, bits, p, rescale, o, column, column == 0 ? ahead : nullptr);
+  for (; column + 16 <= d; column += 16) add_columns<Q, 1>(type, block, bits, p, rescale, o, column, nullptr);
   for (; column < d; ++column) {
     for (int q = 0; q < Q; ++q) {
       float acc = o[q][column] * rescale[q];
@@ -270,7 +283,7 @@ static inline uint64_t common_stretch(const uint64_t* bits, int queries) {
 // value is loaded once, and one by one before and after. Each query's values come in order of position.
 template <int Q>
 static void add_tile(const AttendTask& t, const Block& block, const uint64_t* bits, const float* p,
-                     float* rescale, float* const* o) {
+                     float* rescale, float* const* o, const std::byte* ahead) {
   const DType type = t.kv->value_type;
   const size_t d = t.kv->d_head;
   const uint64_t common = Q == 1 ? 0 : common_stretch(bits, Q);
@@ -278,16 +291,17 @@ static void add_tile(const AttendTask& t, const Block& block, const uint64_t* bi
   for (int q = 0; q < Q; ++q) {
     const uint64_t first = bits[q] & below;
     if (first == 0) continue;
-    add_values<1>(type, d, block, first, p + static_cast<size_t>(q) * kBlockPositions, rescale + q, o + q);
+    add_values<1>(type, d, block, first, p + static_cast<size_t>(q) * kBlockPositions, rescale + q, o + q,
+                  Q == 1 ? ahead : nullptr);
     rescale[q] = 1;
   }
   if (common == 0) return;
-  add_values<Q>(type, d, block, common, p, rescale, o);
+  add_values<Q>(type, d, block, common, p, rescale, o, ahead);
   for (int q = 0; q < Q; ++q) {
     const uint64_t rest = bits[q] & ~below & ~common;
     const float one = 1;
     if (rest == 0) continue;
-    add_values<1>(type, d, block, rest, p + static_cast<size_t>(q) * kBlockPositions, &one, o + q);
+    add_values<1>(type, d, block, rest, p + static_cast<size_t>(q) * kBlockPositions, &one, o + q, nullptr);
   }
 }
 
@@ -302,7 +316,8 @@ static void finish_block(const AttendTask& t, const Block& block, float* scores,
     if (bits[q] != 0) rescale[q] = softmax_block(bits[q], scores + q * kBlockPositions, states[q]);
   }
   for_tiles(t.n_queries, [&]<int Q>(size_t q) {
-    add_tile<Q>(t, block, bits + q, scores + q * kBlockPositions, rescale + q, o + q);
+    add_tile<Q>(t, block, bits + q, scores + q * kBlockPositions, rescale + q, o + q,
+                q == 0 ? block.next_keys : nullptr);
   });
 }
 
@@ -358,14 +373,22 @@ struct Walk {
     }
     block.base = base;
     block.held = 0;
+    block.next_keys = nullptr;
     open = true;
   }
 
-  void add_run(const KvRun& run, uint32_t begin, uint32_t end) {
+  const std::byte* keys_of(const KvRun& run) const {
+    const KvView& kv = *t.kv;
+    const size_t head_elements = size_t{kv.d_head} * kv.page_tokens;
+    return kv.pages + run.page * kv.page_bytes + kv.key_offset +
+           t.kv_head * head_elements * element_bytes(kv.key_type);
+  }
+
+  // `next`: the run that follows, or null.
+  void add_run(const KvRun& run, const KvRun* next, uint32_t begin, uint32_t end) {
     const KvView& kv = *t.kv;
     const std::byte* page = kv.pages + run.page * kv.page_bytes;
-    const size_t head_elements = size_t{kv.d_head} * kv.page_tokens;
-    const std::byte* keys = page + kv.key_offset + t.kv_head * head_elements * element_bytes(kv.key_type);
+    const std::byte* keys = keys_of(run);
     const size_t row_bytes = kv.d_head * element_bytes(kv.value_type);
     const std::byte* values = page + kv.value_offset + t.kv_head * kv.page_tokens * row_bytes;
     uint32_t position = run.position > begin ? run.position : begin;
@@ -377,7 +400,8 @@ struct Walk {
       const uint32_t count = stop - position;
       const uint32_t slot = run.slot + (position - run.position);
       const uint32_t offset = position - base;
-      score_all(t, keys, slot, count, offset, scores);
+      score_all(t, keys, slot, count, offset, values + slot * row_bytes, scores);
+      if (stop == run_end && next != nullptr) block.next_keys = keys_of(*next);
       block.held |= (bits_below(count)) << offset;
       for (uint32_t j = 0; j < count; ++j) block.values[offset + j] = values + (slot + j) * row_bytes;
       position = stop;
@@ -401,7 +425,8 @@ static void attend(const AttendTask& t) {
     end = t.end[q] > end ? t.end[q] : end;
   }
   Walk walk(t);
-  for (size_t i = 0; i < t.n_runs; ++i) walk.add_run(t.runs[i], begin, end);
+  for (size_t i = 0; i < t.n_runs; ++i)
+    walk.add_run(t.runs[i], i + 1 < t.n_runs ? t.runs + i + 1 : nullptr, begin, end);
   walk.finish();
 }
 
