@@ -104,6 +104,7 @@ int run_command_line(int argc, const char* const* argv) {
   register_chat(app, action);
   register_batch(app, action);
   register_info(app, action);
+  register_plan(app, action);
   register_perplexity(app, action);
   register_bench(app, action);
   register_verify(app, action);

@@ -7,9 +7,11 @@
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "core/checked.h"
 #include "core/file.h"
 #include "core/system_memory.h"
 #include "core/threads.h"
+#include "engine/engine_options.h"
 #include "hub/model_cache.h"
 #include "ops/cpu/cpu_backend.h"
 #include "ops/traced_backend.h"
@@ -21,6 +23,8 @@ namespace headrace::cli {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr uint64_t kHostUnit = uint64_t{1} << 20;
 
 Status stop_if_interrupted() {
   if (interrupted()) return make_error(Errc::cancelled, "interrupted while loading");
@@ -40,12 +44,14 @@ EngineOptions options_of(const EngineFlags& flags) {
   options.sequences = flags.sequences;
   options.kv_tokens = flags.kv_tokens;
   options.batch_rows = flags.batch_rows;
+  options.output_rows = flags.output_rows;
   options.key_type = flags.key_type;
   options.value_type = flags.value_type;
   options.activations = flags.activations;
   options.policy = flags.policy;
   options.trace = flags.trace;
   options.interrupt = &interrupted();
+  options.sizes_only = flags.sizes_only;
   return options;
 }
 
@@ -107,15 +113,22 @@ Result<OpenModel> open_model(const ModelFlags& flags, const EngineFlags& engine_
                   threads == 1 ? "" : "s");
   if (threads_batch != threads) description += fmt::format(" ({} for prompts)", threads_batch);
 
-  Progress progress("loading", Progress::Unit::bytes, flags.quiet, std::chrono::seconds(1));
-  const LoadOptions load = {.progress = [&](uint64_t done, uint64_t total) { progress.update(done, total); },
-                            .cancel = &interrupted()};
-  HEADRACE_TRY(std::unique_ptr<Model> model, load_model(file, *backend, *ledger, load));
-  progress.finish();
   EngineOptions options = options_of(engine_flags);
   HEADRACE_TRY(options.speculation, speculation_of(engine_flags.speculation));
   options.decode_threads = threads;
   options.batch_threads = threads_batch;
+  // The program's own memory is part of what it may take. In whole MiB, so that one run's is the next one's.
+  HEADRACE_RETURN_IF_ERROR(
+      ledger->reserve(MemoryUse::host, round_up(own_memory_bytes() + host_bytes(info, options), kHostUnit),
+                      "the program itself", "a larger --memory would help"));
+
+  Progress progress("loading", Progress::Unit::bytes, flags.quiet || engine_flags.sizes_only,
+                    std::chrono::seconds(1));
+  const LoadOptions load = {.progress = [&](uint64_t done, uint64_t total) { progress.update(done, total); },
+                            .cancel = &interrupted(),
+                            .sizes_only = engine_flags.sizes_only};
+  HEADRACE_TRY(std::unique_ptr<Model> model, load_model(file, *backend, *ledger, load));
+  progress.finish();
   const std::string& schedule = engine_flags.speculation.schedule;
   if (schedule == "exspec") {
     if (options.policy == nullptr) options.policy = std::make_shared<ExspecPool>(options.sequences);
@@ -124,7 +137,7 @@ Result<OpenModel> open_model(const ModelFlags& flags, const EngineFlags& engine_
   const auto create = schedule == "eqspec" ? make_padded_engine : Engine::create;
   HEADRACE_TRY(std::unique_ptr<Engine> engine,
                create(std::move(backend), std::move(model), *ledger, options));
-  if (!engine_flags.no_warmup) HEADRACE_RETURN_IF_ERROR(warm_up(*engine));
+  if (!engine_flags.no_warmup && !engine_flags.sizes_only) HEADRACE_RETURN_IF_ERROR(warm_up(*engine));
   HEADRACE_RETURN_IF_ERROR(stop_if_interrupted());
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   return OpenModel{file.name(),

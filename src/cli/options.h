@@ -86,8 +86,10 @@ struct EngineFlags {
   uint64_t kv_tokens = 0;  // as EngineOptions
   // No flags: what a verb wants of its engine.
   std::shared_ptr<const AdmissionPolicy> policy = nullptr;
-  Trace* trace = nullptr;  // must outlive the engine
-  bool trace_ops = true;   // not only steps and their phases
+  Trace* trace = nullptr;    // must outlive the engine
+  uint32_t output_rows = 1;  // as EngineOptions
+  bool trace_ops = true;     // not only steps and their phases
+  bool sizes_only = false;   // nothing shall run: headrace plan
 };
 std::string_view name_of(Numerics numerics);
 void add_engine_flags(CLI::App& app, EngineFlags& flags);

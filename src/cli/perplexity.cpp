@@ -19,7 +19,8 @@ namespace headrace::cli {
 namespace {
 
 constexpr uint32_t kDefaultBlock = 512;
-constexpr uint32_t kMinBlock = 4;  // below that less than one token of a block would be scored
+constexpr uint32_t kOutputRows = 16;  // scored at once: they share each read of the vocabulary
+constexpr uint32_t kMinBlock = 4;     // below that less than one token of a block would be scored
 
 struct PerplexityFlags {
   ModelFlags model;
@@ -120,6 +121,7 @@ Status perplexity(PerplexityFlags& flags) {
 void register_perplexity(CLI::App& app, Action& action) {
   auto flags = std::make_shared<PerplexityFlags>();
   flags->engine.context = kDefaultBlock;
+  flags->engine.output_rows = kOutputRows;
   CLI::App& verb = *app.add_subcommand("perplexity", "Measure how well a model predicts a text");
   add_model_flag(verb, flags->model);
   add_file_flag(verb, flags->text);

@@ -18,6 +18,7 @@ void register_batch(CLI::App& app, Action& action);
 void register_bench(CLI::App& app, Action& action);
 void register_apply_template(CLI::App& app, Action& action);
 void register_info(CLI::App& app, Action& action);
+void register_plan(CLI::App& app, Action& action);
 void register_perplexity(CLI::App& app, Action& action);
 void register_verify(CLI::App& app, Action& action);
 void register_pull(CLI::App& app, Action& action);

@@ -18,6 +18,8 @@ std::string_view name_of(MemoryUse use) {
       return "activations";
     case MemoryUse::drafts:
       return "drafts";
+    case MemoryUse::host:
+      return "program";
   }
   return "unknown";
 }

@@ -12,8 +12,8 @@
 
 namespace headrace {
 
-enum class MemoryUse { weights, kv, scratch, activations, drafts };
-inline constexpr size_t kMemoryUses = 5;
+enum class MemoryUse { weights, kv, scratch, activations, drafts, host };
+inline constexpr size_t kMemoryUses = 6;
 std::string_view name_of(MemoryUse use);
 
 /// Thread-safe.

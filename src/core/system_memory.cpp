@@ -1,9 +1,11 @@
 #include "core/system_memory.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <limits>
 #include <string>
+#include <string_view>
 
 namespace headrace {
 namespace {
@@ -81,6 +83,16 @@ uint64_t available_memory_bytes(const fs::path& root) {
     }
   }
   return available;
+}
+
+uint64_t own_memory_bytes(const fs::path& root) {
+  std::ifstream file(root / "proc/self/status");
+  std::string line;
+  constexpr std::string_view kKey = "VmData:";  // kB
+  while (std::getline(file, line)) {
+    if (line.starts_with(kKey)) return std::strtoull(line.c_str() + kKey.size(), nullptr, 10) * 1024;
+  }
+  return 0;
 }
 
 }  // namespace headrace

@@ -11,4 +11,8 @@ namespace headrace {
 /// back count as free. `root` is where /proc and /sys are looked for.
 uint64_t available_memory_bytes(const std::filesystem::path& root = "/");
 
+/// Bytes of memory of its own that this process has asked for, used or not: what `ulimit -d` counts. 0 where
+/// the system does not tell.
+uint64_t own_memory_bytes(const std::filesystem::path& root = "/");
+
 }  // namespace headrace

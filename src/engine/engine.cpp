@@ -17,10 +17,6 @@
 namespace headrace {
 namespace {
 
-// Output rows that are projected to the vocabulary at once: enough to share each read of the weights, few
-// enough that logits of a 256k vocabulary stay small.
-constexpr uint32_t kMinLogitRows = 16;
-
 constexpr uint64_t kMaxBatchRows = 1 << 16;
 
 int64_t system_clock_ms() {
@@ -112,8 +108,9 @@ Status EngineImpl::start() {
   if (options_.policy == nullptr) options_.policy = std::make_shared<ContinuousBatching>();
 
   // The cache comes last: an automatic context takes what the others leave.
-  const uint32_t outputs =
-      std::min(options_.batch_rows, std::clamp(options_.sequences, kMinLogitRows, kMaxLogitRows));
+  const uint32_t drafted = options_.speculation.drafter ? options_.speculation.most : 0;
+  const uint32_t wanted = std::max(options_.output_rows, options_.sequences * (drafted + 1));
+  const uint32_t outputs = std::min({options_.batch_rows, wanted, kMaxLogitRows});
   HEADRACE_TRY(runner_, StepRunner::create(*backend_, *model_, ledger_,
                                            {.max_rows = options_.batch_rows,
                                             .max_outputs = outputs,
@@ -158,7 +155,7 @@ Status EngineImpl::start_speculation() {
   }
   speculation_.emplace(std::move(drafter), std::move(second), wanted, options_.sequences);
   if (wanted.rule == DraftRule::rejection) draw_scratch_.prepare_distributions(model_->info().vocab_size);
-  if (!wanted.automatic) return {};
+  if (!wanted.automatic || options_.sizes_only) return {};
   constexpr uint64_t kNobody = 0x6D65617375726573;  // a salt of its own: nobody's prefix
   const SequenceId sequence = store_->open(kNobody, {});
   const uint64_t most = std::min<uint64_t>(

@@ -110,7 +110,9 @@ struct EngineOptions {
   uint64_t kv_tokens = 0;     // tokens that all sequences and cached prefixes together may hold, at least one
                               // context; 0: sequences * context, or what fits
   uint32_t batch_rows = 512;  // rows of a step at most
-  uint32_t page_tokens = 64;  // of the cache, a multiple of 16; can't be seen in any result
+  uint32_t output_rows =
+      1;  // whose logits there is room for at once, at least: more where prompts are scored
+  uint32_t page_tokens = 64;    // of the cache, a multiple of 16; can't be seen in any result
   DType key_type = DType::F16;  // of cached keys: F32, F16 or BF16
   DType value_type = DType::F16;
   ActivationNumerics activations = ActivationNumerics::int8;
@@ -118,6 +120,8 @@ struct EngineOptions {
   uint32_t batch_threads = 0;
   bool prefix_cache = true;
   SpeculationOptions speculation = {};
+  /// The model was loaded without its weights: nothing runs, drafters load theirs likewise. For planning.
+  bool sizes_only = false;
   /// The policy that decides which rows run; null: continuous batching.
   std::shared_ptr<const AdmissionPolicy> policy = nullptr;
   /// Milliseconds of a monotonic clock, for deadlines; empty: the system's.

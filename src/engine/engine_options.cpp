@@ -61,6 +61,20 @@ Status check_request(const Request& request, size_t vocab, uint32_t context) {
   return check_sampling(request.sampling, vocab);
 }
 
+uint64_t host_bytes(const ModelInfo& info, const EngineOptions& options) {
+  constexpr uint64_t kPerToken = 24;   // of a vocabulary: draws and logits on the host
+  constexpr uint64_t kPerPage = 1024;  // of the cache: its node, tokens, places in plans
+  constexpr uint64_t kPerRow = 512;    // of a step: rows, plans, events
+  constexpr uint64_t kPerSequence = 16 << 10;
+  const uint64_t context = options.context == 0 ? info.context_length : options.context;
+  const uint64_t tokens = options.kv_tokens == 0 ? context * options.sequences : options.kv_tokens;
+  const uint64_t texts = (options.speculation.drafter ? 3 : 1) * context * sizeof(int32_t);
+  const uint64_t drafts = options.speculation.drafter ? 2 : 1;
+  const uint64_t odds = options.speculation.rule == DraftRule::rejection ? sizeof(TokenProbability) : 0;
+  return info.vocab_size * (kPerToken + odds) + drafts * tokens / options.page_tokens * kPerPage +
+         options.batch_rows * kPerRow + options.sequences * (kPerSequence + texts);
+}
+
 StateStoreOptions store_options(const EngineOptions& options) {
   return {.format = {options.key_type, options.value_type, options.page_tokens},
           .sequences = options.sequences,

@@ -62,8 +62,10 @@ Status ModelDrafter::start(const ModelFile& file, const DrafterWorld& world) {
                       "{}: {} tokens, the model has {}: a draft model needs the same vocabulary", file.name(),
                       info.vocab_size, vocab);
   }
-  HEADRACE_TRY(model_,
-               load_model(file, world.backend, ledger_, {.progress = {}, .cancel = world.options.interrupt}));
+  HEADRACE_TRY(model_, load_model(file, world.backend, ledger_,
+                                  {.progress = {},
+                                   .cancel = world.options.interrupt,
+                                   .sizes_only = world.options.sizes_only}));
   const EngineOptions& options = world.options;
   max_rows_ = std::max(std::min(options.batch_rows, kMostRows), options.sequences);
   HEADRACE_TRY(runner_,

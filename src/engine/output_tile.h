@@ -10,7 +10,8 @@
 
 namespace headrace {
 
-/// Rows that are projected to the vocabulary at once, at most.
+/// Rows that are projected to the vocabulary at once, at most: few enough that logits of a 256k vocabulary
+/// stay small.
 inline constexpr uint32_t kMaxLogitRows = 64;
 
 /// A row whose hidden state is wanted, and for what.

@@ -412,6 +412,60 @@ TEST_P(SpeculationTest, HiddenStatesOfAcceptedRowsAreSeenOnce) {
   }
 }
 
+// The ladder: with fewer and fewer pages drafts get shorter, then none is checked, then sequences are
+// preempted.
+TEST_P(SpeculationTest, AShrinkingBudgetTakesDraftsFirstAndChangesNoToken) {
+  const std::vector<Request> requests = some_requests(6, 60);
+  const std::vector<Answer> expected = plain(requests);
+  EngineOptions o = many(6, 6 * 160);
+  o.speculation = {oracle(requests, expected, 0), 8, false};
+  World w = world(o);
+  for (const Request& request : requests) w.submit(request);
+  uint64_t tokens = 6 * 160;
+  std::vector<uint64_t> drafted_at_preemption;
+  while (!w.engine->idle()) {
+    StepLimits limits = w.engine->limits();
+    limits.kv_tokens = tokens = std::max<uint64_t>(160, tokens * 9 / 10);
+    w.engine->set_limits(limits);
+    const EngineStats before = w.engine->stats();
+    w.step();
+    const EngineStats after = w.engine->stats();
+    if (after.preemptions > before.preemptions)
+      drafted_at_preemption.push_back(after.drafts.tokens - before.drafts.tokens);
+  }
+  for (uint32_t i = 0; i < requests.size(); ++i) {
+    EXPECT_TRUE(same_bits((w.answers[{i + 1, 0}]), expected[i])) << i;
+  }
+  ASSERT_FALSE(drafted_at_preemption.empty());
+  EXPECT_GT(w.engine->stats().drafts.accepted, 0U);
+  // Who takes pages from others has none to spare for drafts of all.
+  EXPECT_LT(drafted_at_preemption.front(), 6U * 8U);
+}
+
+TEST_P(SpeculationTest, MemoryIsBookedToTheByte) {
+  EngineOptions o = many(4);
+  o.speculation = {model(6), 4, false};
+  const std::string bytes = tiny_bytes(GetParam(), DType::Q8_0);
+  const ModelFile file = GgufFile::parse("tiny", headrace::testing::as_bytes(bytes)).value();
+  const auto make = [&](uint64_t cap, uint64_t& used) {
+    MemoryLedger ledger(cap);
+    auto backend = test_device(1);
+    auto loaded = load_model(file, *backend, ledger);
+    if (!loaded) return Status(loaded.error());
+    auto engine = Engine::create(std::move(backend), std::move(loaded).value(), ledger, o);
+    used = ledger.used();
+    return engine ? Status() : Status(engine.error());
+  };
+  uint64_t used = 0;
+  ASSERT_TRUE(make(uint64_t{1} << 32, used));
+  uint64_t again = 0;
+  EXPECT_TRUE(make(used, again));
+  EXPECT_EQ(again, used);
+  const Status refused = make(used - 1, again);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::out_of_budget);
+}
+
 // What may stand in three tokens, and how often it did.
 struct Texts {
   std::map<std::vector<int32_t>, double> expected;  // probabilities

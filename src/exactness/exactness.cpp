@@ -133,6 +133,7 @@ EngineOptions Exactness::engine_options(const Model& model) {
   // Neighbours have a page or two.
   engine.kv_tokens = uint64_t{exactness::kSequences} * 96 + 2 * uint64_t{shape.context};
   engine.batch_rows = exactness::kBatchRows;
+  engine.output_rows = exactness::kOutputRows;
   engine.decode_threads = 2;
   engine.batch_threads = 2;
   engine.prefix_cache = true;

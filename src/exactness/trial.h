@@ -13,6 +13,7 @@ namespace headrace::exactness {
 inline constexpr uint32_t kSequences = 64;
 /// Rows of a step: a chunk of 513 and 63 neighbours that write.
 inline constexpr uint32_t kBatchRows = 576;
+inline constexpr uint32_t kOutputRows = 16;
 
 /// A neighbour. Steps are counted from the beginning of the trial.
 struct Neighbour {

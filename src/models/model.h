@@ -89,6 +89,8 @@ class Model {
 struct LoadOptions {
   std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress;  // may be empty
   const std::atomic<bool>* cancel = nullptr;                                // checked between tensors
+  /// Memory is taken and matrices stay unread: for planning.
+  bool sizes_only = false;
 };
 
 /// Reads the weights of `file` into the backend's memory. `backend` and `ledger` must outlive the model; the

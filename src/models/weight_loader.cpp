@@ -101,7 +101,7 @@ Result<Linear> WeightLoader::linear(const std::string& name, uint64_t n, uint64_
   const auto k32 = static_cast<uint32_t>(k);
   if (checks_only_) return Linear{.weight = {tensor->type, n32, k32, nullptr}, .bias = {}, .split = split};
   std::byte* packed = place(backend_.packed_bytes(tensor->type, n32, k32));
-  backend_.pack(tensor->type, n32, k32, tensor->data.data(), packed);
+  if (!options_.sizes_only) backend_.pack(tensor->type, n32, k32, tensor->data.data(), packed);
   report(*tensor);
   return Linear{.weight = {tensor->type, n32, k32, packed}, .bias = {}, .split = split};
 }
