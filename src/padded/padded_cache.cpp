@@ -114,20 +114,23 @@ void PaddedCache::plan_sequence(size_t sequence, uint32_t pad, uint32_t first, u
   items_.push_back(item);
 }
 
-void PaddedCache::clear_half(size_t half) {
+void PaddedCache::clear_half(size_t half, uint32_t columns) {
   const size_t pages = size_t{sequences_} * pages_;
+  const uint64_t used = ceil_div(columns, format_.page_tokens);
   for (size_t g = 0; g < specs_.size(); ++g) {
     const size_t page_bytes = steps_[g].first_layer.page_bytes;
     std::byte* begin = buffers_[g].data() + half * pages * page_bytes;
     const std::byte* zeros = buffers_[g].data() + 2 * pages * page_bytes;
-    for (size_t p = 0; p < pages; ++p) backend_->copy(begin + p * page_bytes, zeros, page_bytes);
+    for (size_t p = 0; p < pages; ++p) {
+      if (p % pages_ < used) backend_->copy(begin + p * page_bytes, zeros, page_bytes);
+    }
   }
 }
 
 void PaddedCache::realign(std::span<const uint32_t> from, std::span<const uint32_t> to,
-                          std::span<const uint32_t> rows) {
+                          std::span<const uint32_t> rows, uint32_t columns) {
   const size_t other = 1 - half_;
-  clear_half(other);
+  clear_half(other, columns);
   from_.clear();
   to_.clear();
   for (size_t i = 0; i < rows.size(); ++i) {

@@ -25,16 +25,17 @@ class PaddedCache {
   /// the other's; sequence i begins at column pads[i]. Columns before that see themselves alone.
   std::span<const GroupStep> plan(std::span<const uint32_t> pads, uint32_t first, uint32_t count);
 
-  /// The first `rows[i]` rows of each sequence move from column from[i] on to column to[i] on of the other
-  /// rectangle, which was zero and is the one from now on.
-  void realign(std::span<const uint32_t> from, std::span<const uint32_t> to, std::span<const uint32_t> rows);
+  /// The rectangle has `columns` from now on: the first `rows[i]` rows of each sequence move from column
+  /// from[i] on to column to[i] on of the other rectangle, which was zero and is the one from now on.
+  void realign(std::span<const uint32_t> from, std::span<const uint32_t> to, std::span<const uint32_t> rows,
+               uint32_t columns);
 
  private:
   uint32_t page_of(size_t half, size_t sequence, uint32_t column) const {
     return static_cast<uint32_t>((half * sequences_ + sequence) * pages_ + column / format_.page_tokens);
   }
   void plan_sequence(size_t sequence, uint32_t pad, uint32_t first, uint32_t count, uint32_t window);
-  void clear_half(size_t half);
+  void clear_half(size_t half, uint32_t columns);
 
   Backend* backend_ = nullptr;
   std::vector<LayerGroup> specs_;

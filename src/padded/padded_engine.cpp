@@ -357,7 +357,7 @@ void PaddedEngine::align() {
     pads.push_back(length_ - content);
     rows.push_back(content - 1);
   }
-  cache_->realign(pads_, pads, rows);
+  cache_->realign(pads_, pads, rows, length_);
   pads_ = pads;
 }
 

@@ -192,19 +192,21 @@ class CpuBackend final : public Backend {
     const size_t value_bytes = first.d_head * info_of(first.value_type).block_bytes;
     const size_t keys = size_t{first.n_kv_heads} * first.d_head;
     pool_.parallel_for(layers, [&](size_t layer, size_t) {
-      for (size_t i = 0; i < count; ++i) {
+      size_t run = 0;
+      for (size_t i = 0; i < count; i += run) {
+        run = run_of_moves(from + i, to + i, count - i);
         if (from[i].page == to[i].page && from[i].slot == to[i].slot) continue;
         const std::byte* source = first.pages + from[i].page * first.page_bytes + layer * layer_bytes;
         std::byte* target = first.pages + to[i].page * first.page_bytes + layer * layer_bytes;
         for (size_t k = 0; k < keys; ++k) {  // [key][token]
-          std::memcpy(target + first.key_offset + (k * first.page_tokens + to[i].slot) * key_bytes,
-                      source + first.key_offset + (k * first.page_tokens + from[i].slot) * key_bytes,
-                      key_bytes);
+          std::memmove(target + first.key_offset + (k * first.page_tokens + to[i].slot) * key_bytes,
+                       source + first.key_offset + (k * first.page_tokens + from[i].slot) * key_bytes,
+                       run * key_bytes);
         }
         for (size_t h = 0; h < first.n_kv_heads; ++h) {  // [head][token][value]
-          std::memcpy(target + first.value_offset + (h * first.page_tokens + to[i].slot) * value_bytes,
-                      source + first.value_offset + (h * first.page_tokens + from[i].slot) * value_bytes,
-                      value_bytes);
+          std::memmove(target + first.value_offset + (h * first.page_tokens + to[i].slot) * value_bytes,
+                       source + first.value_offset + (h * first.page_tokens + from[i].slot) * value_bytes,
+                       run * value_bytes);
         }
       }
     });
@@ -317,6 +319,16 @@ class CpuBackend final : public Backend {
     size_t first;
     size_t count;
   };
+
+  // Moves from neighbours to neighbours that can be one: to another page, or to lower slots.
+  static size_t run_of_moves(const KvSlot* from, const KvSlot* to, size_t count) {
+    if (from->page == to->page && to->slot > from->slot) return 1;
+    size_t run = 1;
+    while (run < count && from[run].page == from->page && to[run].page == to->page &&
+           from[run].slot == from->slot + run && to[run].slot == to->slot + run)
+      ++run;
+    return run;
+  }
 
   Reading reading_of(const Projection& p, ActivationNumerics numerics) const {
     const Weight& w = p.linear->weight;
