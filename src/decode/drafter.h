@@ -50,6 +50,8 @@ class Drafter {
   /// Seconds that one token more for everybody costs beside the step that checks it; 0: nothing worth
   /// counting.
   virtual double seconds_per_token() const { return 0; }
+  /// Seconds that it takes before the first token of this text, beyond that: a prompt that was never read.
+  virtual double seconds_to_begin(const DraftRequest& /*request*/) const { return 0; }
 };
 
 }  // namespace headrace

@@ -36,7 +36,7 @@ class DraftWriting {
   /// trust class of a token is by its probability.
   void append(StepRunner& runner, std::span<DraftInWriting* const> drafts);
 
-  /// Steps that write one token for everybody are timed.
+  /// What a draft took, tokens that were read on included, for each of its steps.
   void took(double seconds);
   double seconds_per_token() const { return seconds_; }
 

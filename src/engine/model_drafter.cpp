@@ -35,11 +35,12 @@ class ModelDrafter final : public Drafter {
   void propose(std::span<const DraftRequest> requests) override;
   void forget(uint64_t sequence) override;
   double seconds_per_token() const override { return writing_->seconds_per_token(); }
+  double seconds_to_begin(const DraftRequest& request) const override;
 
  private:
   Text* text_of(const DraftRequest& request);
   bool sync(const DraftRequest& request, Text& text);
-  void catch_up();
+  size_t catch_up();
   void write_on();
 
   MemoryLedger ledger_;  // outlives what it has booked
@@ -52,7 +53,12 @@ class ModelDrafter final : public Drafter {
   std::vector<DraftInWriting*> outputs_;  // whose rows have an output, in order
   std::vector<Row> rows_;
   std::optional<DraftWriting> writing_;
+  double seconds_per_read_ = 0;  // of a token, where many are read at once
 };
+
+// A few tokens a text that are read together with what was drawn last.
+constexpr size_t kFewTokens = 16;
+constexpr double kReadStep = 0.3;
 
 Status ModelDrafter::start(const ModelFile& file, const DrafterWorld& world) {
   HEADRACE_TRY(const ModelInfo info, describe_model(file));
@@ -130,20 +136,38 @@ void ModelDrafter::propose(std::span<const DraftRequest> requests) {
     if (text != nullptr && sync(request, *text)) writers_.push_back({{&request}, text});
   }
   if (writers_.empty()) return;
-  catch_up();
-  while (true) {
-    std::erase_if(writers_, [](const Writer& w) { return !w.goes_on(); });
-    if (writers_.empty()) return;
-    const auto begin = std::chrono::steady_clock::now();
-    write_on();
-    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
-    writing_->took(passed.count());
+  const size_t writers = writers_.size();
+  const auto begin = std::chrono::steady_clock::now();
+  const auto seconds = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  };
+  const size_t read = catch_up();
+  const double reading = seconds();
+  const bool reads_on = read <= kFewTokens * writers;
+  if (!reads_on) {
+    const double each = reading / static_cast<double>(read);
+    seconds_per_read_ += (seconds_per_read_ == 0 ? 1 : kReadStep) * (each - seconds_per_read_);
   }
+  uint32_t steps = reads_on ? 1 : 0;
+  for (;; ++steps) {
+    std::erase_if(writers_, [](const Writer& w) { return !w.goes_on(); });
+    if (writers_.empty()) break;
+    write_on();
+  }
+  if (steps > 0) writing_->took((seconds() - (reads_on ? 0 : reading)) / steps);
 }
 
-// Rows for all that the texts have and the draft model has not read, the last of each with an output.
-void ModelDrafter::catch_up() {
-  while (true) {
+double ModelDrafter::seconds_to_begin(const DraftRequest& request) const {
+  const auto own = std::ranges::find(texts_, request.sequence, &Text::owner);
+  const size_t known = own == texts_.end() ? 0 : store_->length(own->sequence);
+  const size_t unread = request.tokens.size() - known;
+  return unread <= kFewTokens ? 0 : seconds_per_read_ * static_cast<double>(unread);
+}
+
+// Rows for all that the texts have and the draft model has not read, the last of each with an output. Returns
+// how many there were.
+size_t ModelDrafter::catch_up() {
+  for (size_t read = 0;; read += rows_.size()) {
     rows_.clear();
     outputs_.clear();
     for (Writer& writer : writers_) {
@@ -162,7 +186,7 @@ void ModelDrafter::catch_up() {
         if (last) outputs_.push_back(&writer);
       }
     }
-    if (rows_.empty()) return;
+    if (rows_.empty()) return read;
     runner_->run(*store_, rows_, nullptr);
     writing_->append(*runner_, outputs_);
     for (const Writer& writer : writers_) {

@@ -9,7 +9,8 @@ namespace {
 // worth trying again.
 constexpr uint64_t kExplore = 64;
 
-constexpr double kSurest = 0.98;  // a rate by which a draft of any length would do
+constexpr uint32_t kTypicalDraft = 2;  // tokens that pay almost everywhere, if any do
+constexpr uint32_t kMostSteps = UINT32_MAX;
 
 }  // namespace
 
@@ -30,6 +31,19 @@ void Speculation::prepare(const SamplingParams& sampling, size_t vocab_size) {
   const size_t candidates =
       sampling.top_k > 0 ? std::min(static_cast<size_t>(sampling.top_k), vocab_size) : vocab_size;
   for (Slot& slot : slots_) slot.odds.reserve(options_.most, candidates);
+}
+
+// Tokens that a drafter brings which is right at `rate`, less those that could be had without it meanwhile.
+static double worth_of(double rate, double cost, uint32_t most) {
+  double worth = 0;
+  double best = 0;
+  double reached = 1;
+  for (uint32_t depth = 0; depth < most; ++depth) {
+    reached *= rate;
+    worth += reached - cost;
+    best = std::max(best, worth);
+  }
+  return best;
 }
 
 // A sequence of the store goes from one choice to the next; a choice that was preempted comes back with
@@ -58,14 +72,14 @@ void Speculation::forget(const Choice& choice) {
 }
 
 // A draft of n tokens may bring n + 1.
-uint32_t Speculation::most_nodes(const Choice& choice, uint32_t context) const {
+uint32_t Speculation::most_nodes(const Choice& choice, uint32_t context, uint32_t most_wanted) const {
   const size_t known = choice.tokens.size();
   const size_t generated = known - choice.asked->prompt.size();
   const size_t wanted =
       choice.asked->max_new_tokens > generated ? choice.asked->max_new_tokens - generated : 0;
   const size_t room = context > known ? context - known : 0;
   const size_t most = std::min(wanted, room);
-  return static_cast<uint32_t>(std::min<size_t>(options_.most, most > 0 ? most - 1 : 0));
+  return static_cast<uint32_t>(std::min<size_t>(most_wanted, most > 0 ? most - 1 : 0));
 }
 
 DraftCandidate Speculation::candidate(const Choice& choice) {
@@ -79,6 +93,22 @@ bool Speculation::explores(const Choice& choice, size_t source) const {
   return (round_ + choice.place.id + source * kExplore / 2) % kExplore == 0;
 }
 
+// Of a token of everybody, without drafts.
+double Speculation::plain_seconds(uint64_t rows) const {
+  return cost_.seconds(std::max<uint64_t>(rows, 1)) / static_cast<double>(open_.size());
+}
+
+// Seconds that drafts are expected to save on an answer that may have `tokens` more, where half of them come.
+double Speculation::saved_by(double rate, double draft_seconds, uint64_t rows, uint32_t tokens) const {
+  const auto sequences = static_cast<double>(open_.size());
+  const double plain = plain_seconds(rows);
+  const double step =
+      (cost_.seconds(rows + kTypicalDraft * open_.size()) + kTypicalDraft * draft_seconds) / sequences;
+  double brought = 1;
+  for (uint32_t i = 0; i < kTypicalDraft; ++i) brought = 1 + rate * brought;
+  return (plain - step / brought) * tokens / 2;
+}
+
 void Speculation::ask(size_t source, uint64_t rows, uint32_t context) {
   requests_.clear();
   const Source& asked = sources_[source];
@@ -90,28 +120,34 @@ void Speculation::ask(size_t source, uint64_t rows, uint32_t context) {
     if (slot.drafted_at == choice->tokens.size() && !slot.draft.empty() && slot.source >= source) continue;
     const bool explore = options_.automatic && explores(*choice, source);
     const double rate = slot.own[source].mean_rate(&asked.pooled);
-    uint32_t most = most_nodes(*choice, context);
+    uint32_t most = most_nodes(*choice, context, options_.most);
     if (choosy && rate < least) most = explore ? std::min(most, 1U) : 0;
     // Who has a draft that brings more keeps it.
-    if (source > 0 && !explore && rate / (1 - std::min(rate, kSurest)) <= expected_tokens(candidate(*choice)))
-      continue;
+    if (source > 0 && !explore && most > 0) {
+      const double cost = choosy ? seconds / plain_seconds(rows) : 0;
+      if (worth_of(rate, cost, most) <= expected_tokens(candidate(*choice))) continue;
+    }
     if (most == 0) continue;
+    const bool own_noise = options_.rule == DraftRule::rejection && choice->sampling.temperature > 0;
+    const DraftRequest request = {.sequence = choice->place.id,
+                                  .tokens = choice->tokens,
+                                  .salt = choice->asked->cache_salt,
+                                  .sampling = &choice->sampling,
+                                  .state = *choice->sequence,
+                                  .most = most,
+                                  .branches = options_.branches,
+                                  .draft = &slot.draft,
+                                  .least = least,
+                                  .own = &slot.own[source],
+                                  .pooled = &asked.pooled,
+                                  .odds = own_noise ? &slot.odds : nullptr};
+    if (choosy && asked.drafter->seconds_to_begin(request) >
+                      saved_by(rate, seconds, rows, most_nodes(*choice, context, kMostSteps)))
+      continue;
     slot.draft.clear();
     slot.odds.clear();
     slot.source = source;
-    const bool own_noise = options_.rule == DraftRule::rejection && choice->sampling.temperature > 0;
-    requests_.push_back({.sequence = choice->place.id,
-                         .tokens = choice->tokens,
-                         .salt = choice->asked->cache_salt,
-                         .sampling = &choice->sampling,
-                         .state = *choice->sequence,
-                         .most = most,
-                         .branches = options_.branches,
-                         .draft = &slot.draft,
-                         .least = least,
-                         .own = &slot.own[source],
-                         .pooled = &asked.pooled,
-                         .odds = own_noise ? &slot.odds : nullptr});
+    requests_.push_back(request);
   }
   if (requests_.empty()) return;
   asked.drafter->propose(requests_);

@@ -70,9 +70,11 @@ class Speculation {
     std::vector<uint32_t> path;  // nodes that were right
   };
   Slot& slot_of(const Choice& choice);
-  uint32_t most_nodes(const Choice& choice, uint32_t context) const;
+  uint32_t most_nodes(const Choice& choice, uint32_t context, uint32_t most_wanted) const;
   DraftCandidate candidate(const Choice& choice);
   bool explores(const Choice& choice, size_t source) const;
+  double plain_seconds(uint64_t rows) const;
+  double saved_by(double rate, double draft_seconds, uint64_t rows, uint32_t tokens) const;
   void ask(size_t source, uint64_t rows, uint32_t context);
   void cut_to_what_pays(uint64_t rows);
 

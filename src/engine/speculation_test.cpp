@@ -565,7 +565,8 @@ TEST_P(SpeculationTest, ASecondDrafterIsAskedWhereTheFirstHasNothingToSay) {
     const DraftCounters both = expect_same(o, requests, expected).drafts;
     o.speculation = {ngram, 4, automatic};
     const DraftCounters first = expect_same(o, requests, expected).drafts;
-    EXPECT_GT(both.accepted, first.accepted) << automatic;
+    if (automatic) continue;  // whether it pays is a matter of time
+    EXPECT_GT(both.accepted, first.accepted);
   }
 }
 
