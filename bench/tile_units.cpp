@@ -3,8 +3,8 @@
 //
 //   bench_tile_units
 //
-// Prints nanoseconds of 48 independent instructions of a kind alone and with one tilezero before them, and how
-// long a pause after a tilezero has to be until it is no longer felt. It bounds the kernels of
+// Prints nanoseconds of 48 independent instructions of a kind alone and with one tilezero before them, and
+// how long a pause after a tilezero has to be until it is no longer felt. It bounds the kernels of
 // src/ops/cpu/kernels/linear_tiles.h. One thread, the best of many runs.
 #include <fmt/format.h>
 #include <immintrin.h>
@@ -43,14 +43,14 @@ void tile() {
 }
 
 // Twelve chains, `rounds` instructions each.
-#define VECTORS(name, text)                                                      \
-  [[gnu::noinline]] void name(int rounds) {                                                        \
-    __m512 a[12];                                                                \
-    for (auto& x : a) x = _mm512_set1_ps(1);                                     \
-    const __m512 d = _mm512_set1_ps(0.5F);                                       \
-    for (int i = 0; i < rounds; ++i) {                                           \
+#define VECTORS(name, text)                                                                 \
+  [[gnu::noinline]] void name(int rounds) {                                                 \
+    __m512 a[12];                                                                           \
+    for (auto& x : a) x = _mm512_set1_ps(1);                                                \
+    const __m512 d = _mm512_set1_ps(0.5F);                                                  \
+    for (int i = 0; i < rounds; ++i) {                                                      \
       _Pragma("GCC unroll 12") for (auto& x : a) __asm__ volatile(text : "+v"(x) : "v"(d)); \
-    }                                                                            \
+    }                                                                                       \
   }
 VECTORS(multiply_add, "vfmadd231ps %1,%1,%0")
 VECTORS(multiply, "vmulps %1,%0,%0")

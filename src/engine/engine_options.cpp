@@ -62,7 +62,7 @@ Status check_request(const Request& request, size_t vocab, uint32_t context) {
 }
 
 uint64_t host_bytes(const ModelInfo& info, const EngineOptions& options) {
-  constexpr uint64_t kPerToken = 24;   // of a vocabulary: draws and logits on the host
+  constexpr uint64_t kPerToken = 20;   // of a vocabulary: draws and logits on the host
   constexpr uint64_t kPerPage = 1024;  // of the cache: its node, tokens, places in plans
   constexpr uint64_t kPerRow = 512;    // of a step: rows, plans, events
   constexpr uint64_t kPerSequence = 16 << 10;
