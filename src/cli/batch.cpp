@@ -20,7 +20,6 @@ namespace headrace::cli {
 namespace {
 
 constexpr uint32_t kDefaultParallel = 32;
-constexpr uint32_t kMaxParallel = 4096;
 // Choices that wait beside those that run: the engine shall never run dry, and memory not be full of prompts.
 constexpr uint32_t kWindowPerSequence = 4;
 constexpr const char* kDefaultDate = "2026-01-01";
@@ -80,11 +79,14 @@ Result<Answered> answer_all(BatchFlags& flags, const BatchInput& input, BatchJou
   HEADRACE_TRY(OpenModel model, open_model(flags.model, flags.engine));
   HEADRACE_RETURN_IF_ERROR(journal.begin(settings_of(flags, model)));
   const BatchPrompts prompts(model.tokenizer, now);
+  // The pool of exspec wants to be full.
+  const SpeculationFlags& drafts = flags.engine.speculation;
+  const uint32_t pool = drafts.schedule == "exspec" ? 2 * drafts.window : 0;
   BatchLoop loop(*model.engine, model.tokenizer, prompts, input, journal,
-                 {.window = flags.engine.sequences * kWindowPerSequence,
+                 {.window = std::max(flags.engine.sequences * kWindowPerSequence, pool),
                   .model = printable(std::filesystem::path(flags.model.model).filename().string()),
                   .quiet = flags.model.quiet,
-                  .drafts = flags.engine.speculation.any()});
+                  .drafts = drafts.any()});
   HEADRACE_RETURN_IF_ERROR(loop.run());
   return Answered{loop.figures(), model.backend};
 }
@@ -145,10 +147,7 @@ void register_batch(CLI::App& app, Action& action) {
   verb.add_option("out", flags->output, "The answers, in the same order")->required()->type_name(kFileValue);
   add_model_flag(verb, flags->model);
   add_engine_flags(verb, flags->engine);
-  add_number(verb, "--parallel", flags->engine.sequences, 1U, kMaxParallel,
-             "Answers written at once (also -np) [32]", "1 to 4096");
-  add_number(verb, "--kv-tokens", flags->engine.kv_tokens, uint64_t{0}, uint64_t{1} << 40,
-             "Tokens that all of them together may hold; 0: what fits [0]", "0 to 1099511627776");
+  add_parallel_flags(verb, flags->engine);
   add_speculation_flags(verb, flags->engine.speculation);
   verb.add_option("--spec-sched", flags->engine.speculation.schedule,
                   "Which answers a step goes on with: ragged (all), exspec (a pool, equal lengths together), "

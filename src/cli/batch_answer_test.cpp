@@ -56,6 +56,16 @@ TEST(BatchAnswer, AChatAnswerHasOpenAisShape) {
   EXPECT_EQ(body["choices"][1]["finish_reason"], "length");
 }
 
+TEST(BatchAnswer, WhatBecameOfDraftsIsToldWhereTheyAreMade) {
+  std::vector<BatchChoice> choices = {{.text = "a", .tokens = 4}, {.text = "b", .tokens = 5}};
+  choices[0].drafts = DraftTally{.drafts = 2, .tokens = 6, .accepted = 3};
+  choices[1].drafts = DraftTally{.drafts = 1, .tokens = 4, .accepted = 0};
+  const Json usage = Json::parse(answer_line(request_for(BatchEndpoint::chat), tiny_tokenizer(), "tiny", 7,
+                                             choices))["response"]["body"]["usage"];
+  EXPECT_EQ(usage["completion_tokens_details"],
+            Json({{"accepted_prediction_tokens", 3}, {"rejected_prediction_tokens", 7}}));
+}
+
 TEST(BatchAnswer, ChatLogprobsHaveBytesAndAlternatives) {
   BatchRequest request = request_for(BatchEndpoint::chat);
   request.sampling.logprobs = true;

@@ -53,12 +53,7 @@ Result<DraftPass> pass(OpenModel& model, const std::vector<const DraftPrompt*>& 
   result.answers.resize(prompts.size());
   std::map<RequestId, size_t> numbers;
   for (size_t i = 0; i < prompts.size(); ++i) {
-    Request request;
-    request.prompt = prompts[i]->tokens;
-    request.max_new_tokens = most_tokens;
-    request.sampling.temperature = 0;
-    ends.apply(request, false);
-    HEADRACE_TRY(const RequestId id, engine.submit(std::move(request)));
+    HEADRACE_TRY(const RequestId id, engine.submit(greedy_request(*prompts[i], most_tokens, ends)));
     numbers[id] = i;
   }
   const DraftCounters before = engine.stats().drafts;
@@ -172,6 +167,23 @@ EngineFlags engine_for(const BenchFlags& flags) {
 
 }  // namespace
 
+Request greedy_request(const DraftPrompt& prompt, uint32_t most_tokens, const EndTokens& ends) {
+  Request request;
+  request.prompt = prompt.tokens;
+  request.max_new_tokens = most_tokens;
+  request.sampling.temperature = 0;
+  ends.apply(request, false);
+  return request;
+}
+
+Status check_one_each(const BenchFlags& flags) {
+  if (flags.n_threads.size() > 1 || flags.n_batch.size() > 1 || flags.n_ubatch.size() > 1 ||
+      flags.n_gen.size() > 1) {
+    return make_error(Errc::usage, "--prompts takes one number for -t, -b, -ub and -n each");
+  }
+  return {};
+}
+
 Result<std::vector<DraftPrompt>> read_prompts(const BenchFlags& flags, const Tokenizer& tokenizer) {
   std::ifstream file(flags.prompts);
   if (!file) return make_error(Errc::not_found, "{}: cannot be read", file_name_for_messages(flags.prompts));
@@ -206,10 +218,7 @@ uint64_t repeated_tokens(std::span<const int32_t> answer) {
 }
 
 Status bench_drafts(const BenchFlags& flags) {
-  if (flags.n_threads.size() > 1 || flags.n_batch.size() > 1 || flags.n_ubatch.size() > 1 ||
-      flags.n_gen.size() > 1) {
-    return make_error(Errc::usage, "--prompts takes one number for -t, -b, -ub and -n each");
-  }
+  HEADRACE_RETURN_IF_ERROR(check_one_each(flags));
   if (!flags.engine.speculation.any()) return make_error(Errc::usage, "--prompts needs a --spec-type");
   HEADRACE_TRY(BenchWorld world, open_bench(flags, engine_for(flags)));
   OpenModel& model = world.model;

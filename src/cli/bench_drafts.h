@@ -8,6 +8,7 @@
 
 #include "cli/bench_world.h"
 #include "engine/engine.h"
+#include "engine/text_generator.h"
 
 namespace headrace::cli {
 
@@ -28,6 +29,12 @@ struct DraftPass {
     return decode_seconds > 0 ? static_cast<double>(decode_tokens) / decode_seconds : 0;
   }
 };
+
+/// A prompt, answered greedily in up to so many tokens.
+Request greedy_request(const DraftPrompt& prompt, uint32_t most_tokens, const EndTokens& ends);
+
+/// Lists mean nothing with --prompts, but for --parallel.
+Status check_one_each(const BenchFlags& flags);
 
 /// Prompts of --prompts, by --category and --most-prompts.
 Result<std::vector<DraftPrompt>> read_prompts(const BenchFlags& flags, const Tokenizer& tokenizer);

@@ -94,7 +94,8 @@ Result<Contender> contender(const BenchFlags& flags, const std::string& name, ui
   return Contender{name, std::move(trace), std::move(policy), std::move(model)};
 }
 
-double aligning_seconds(const Trace& trace, double& step_seconds) {
+// `within_schedule`: drafts are made in the phase "schedule", and are none of its work.
+double aligning_seconds(const Trace& trace, bool within_schedule, double& step_seconds) {
   double sum = 0;
   for (const TraceEvent& event : trace.events()) {
     const std::string_view name = event.name;
@@ -102,7 +103,7 @@ double aligning_seconds(const Trace& trace, double& step_seconds) {
     if (name == "step") step_seconds += seconds;
     if (name == "schedule" || name == "plan" || name == "rows" || name == "commit" || name == "align")
       sum += seconds;
-    if (name == "draft") sum -= seconds;  // lies within "schedule"
+    if (name == "draft" && within_schedule) sum -= seconds;
   }
   return sum;
 }
@@ -125,18 +126,13 @@ Result<Figures> answer_all(Contender& c, const std::vector<const DraftPrompt*>& 
     const bool refill = c.name != kStatic || running.empty();
     const uint32_t most = c.name == kStatic ? at_once : window;
     while (refill && next < prompts.size() && running.size() < most) {
-      Request request;
-      request.prompt = prompts[next]->tokens;
-      request.max_new_tokens = tokens;
-      request.sampling.temperature = 0;
-      ends.apply(request, false);
-      HEADRACE_TRY(const RequestId id, engine.submit(std::move(request)));
+      HEADRACE_TRY(const RequestId id, engine.submit(greedy_request(*prompts[next], tokens, ends)));
       running[id] = {next++, Clock::now()};
     }
     events.clear();
     c.trace->clear();
     engine.step(events);
-    figures.aligning_seconds += aligning_seconds(*c.trace, figures.step_seconds);
+    figures.aligning_seconds += aligning_seconds(*c.trace, c.policy != nullptr, figures.step_seconds);
     ++figures.steps;
     for (const Event& event : events) {
       const auto& [index, submitted] = running.at(event.request);
@@ -182,6 +178,9 @@ Status write_row(const Contender& c, uint32_t at_once, const std::vector<Figures
 }  // namespace
 
 Status bench_schedules(const BenchFlags& flags) {
+  HEADRACE_RETURN_IF_ERROR(check_one_each(flags));
+  if (!flags.trace.empty())
+    return make_error(Errc::usage, "--spec-sched measures by traces of its own: no --trace");
   HEADRACE_TRY(const ModelFile file, open_model_file(flags.model));
   HEADRACE_TRY(const Tokenizer tokenizer, load_tokenizer(file));
   HEADRACE_TRY(const std::vector<DraftPrompt> all, read_prompts(flags, tokenizer));

@@ -117,6 +117,11 @@ Result<OpenModel> open_model(const ModelFlags& flags, const EngineFlags& engine_
   HEADRACE_TRY(options.speculation, speculation_of(engine_flags.speculation));
   options.decode_threads = threads;
   options.batch_threads = threads_batch;
+  const std::string& schedule = engine_flags.speculation.schedule;
+  if (schedule == "exspec") {
+    if (options.policy == nullptr) options.policy = std::make_shared<ExspecPool>(options.sequences);
+    options.sequences = std::max(options.sequences, engine_flags.speculation.window);
+  }
   // The program's own memory is part of what it may take. In whole MiB, so that one run's is the next one's.
   HEADRACE_RETURN_IF_ERROR(
       ledger->reserve(MemoryUse::host, round_up(own_memory_bytes() + host_bytes(info, options), kHostUnit),
@@ -129,11 +134,6 @@ Result<OpenModel> open_model(const ModelFlags& flags, const EngineFlags& engine_
                             .sizes_only = engine_flags.sizes_only};
   HEADRACE_TRY(std::unique_ptr<Model> model, load_model(file, *backend, *ledger, load));
   progress.finish();
-  const std::string& schedule = engine_flags.speculation.schedule;
-  if (schedule == "exspec") {
-    if (options.policy == nullptr) options.policy = std::make_shared<ExspecPool>(options.sequences);
-    options.sequences = std::max(options.sequences, engine_flags.speculation.window);
-  }
   const auto create = schedule == "eqspec" ? make_padded_engine : Engine::create;
   HEADRACE_TRY(std::unique_ptr<Engine> engine,
                create(std::move(backend), std::move(model), *ledger, options));

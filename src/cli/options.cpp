@@ -125,6 +125,13 @@ void add_engine_flags(CLI::App& app, EngineFlags& flags) {
   app.add_flag("--no-warmup", flags.no_warmup, "Skip the dummy step before the clock starts");
 }
 
+void add_parallel_flags(CLI::App& app, EngineFlags& flags) {
+  add_number(app, "--parallel", flags.sequences, 1U, kMaxParallel,
+             "Answers written at once (also -np) [" + std::to_string(flags.sequences) + "]", "1 to 4096");
+  add_number(app, "--kv-tokens", flags.kv_tokens, uint64_t{0}, uint64_t{1} << 40,
+             "Tokens that all of them together may hold; 0: what fits [0]", "0 to 1099511627776");
+}
+
 void add_predict_flag(CLI::App& app, int64_t& predict) {
   begin_group(app, kSamplingGroup);
   add_number(app, "--predict,-n", predict, int64_t{-1}, kMaxPredict,

@@ -93,6 +93,9 @@ struct EngineFlags {
 };
 std::string_view name_of(Numerics numerics);
 void add_engine_flags(CLI::App& app, EngineFlags& flags);
+inline constexpr uint32_t kMaxParallel = 4096;
+/// --parallel, by default what `flags` has, and --kv-tokens.
+void add_parallel_flags(CLI::App& app, EngineFlags& flags);
 /// Of those, the ones that change the bits of results on purpose: cache types and numerics.
 void add_arithmetic_flags(CLI::App& app, EngineFlags& flags);
 void add_memory_flag(CLI::App& app, EngineFlags& flags);

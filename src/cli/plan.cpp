@@ -18,7 +18,6 @@
 namespace headrace::cli {
 namespace {
 
-constexpr uint32_t kMaxParallel = 4096;
 constexpr uint32_t kLeastContext = 64;  // that is worth being told of
 
 struct PlanFlags {
@@ -39,28 +38,55 @@ uint64_t largest(uint64_t most, Fits fits) {
   return low;
 }
 
-// What would fit instead of what was asked, everything else as planned.
-Json alternatives(const PlanFlags& flags, const OpenModel& model, uint64_t cap) {
+// What might fit instead of what was asked, judged by the cache alone.
+struct Guesses {
+  uint64_t context_of_one = 0;
+  uint64_t context_of_each = 0;
+  uint64_t sequences = 0;
+};
+Guesses guess(const PlanFlags& flags, const OpenModel& model) {
   const MemoryLedger& ledger = *model.ledger;
   const Engine& engine = *model.engine;
-  const uint64_t others = ledger.used() - ledger.used(MemoryUse::kv);
-  const uint64_t left = cap - std::min(cap, others);
-  const auto kv_bytes = [&](uint64_t context, uint64_t sequences) {
-    StateStoreOptions options;
-    options.format = {flags.engine.key_type, flags.engine.value_type, EngineOptions().page_tokens};
+  const uint64_t left = ledger.cap() - std::min(ledger.cap(), ledger.used() - ledger.used(MemoryUse::kv));
+  const auto fits = [&](uint64_t context, uint64_t sequences) {
+    EngineOptions options;
+    options.key_type = flags.engine.key_type;
+    options.value_type = flags.engine.value_type;
+    options.batch_rows = flags.engine.batch_rows;
     options.context = static_cast<uint32_t>(context);
     options.sequences = static_cast<uint32_t>(sequences);
-    options.max_rows = flags.engine.batch_rows;
-    return StateStore::bytes(engine.model().layer_groups(), options);
+    return StateStore::bytes(engine.model().layer_groups(), store_options(options)) <= left;
   };
   const uint64_t trained = engine.model().info().context_length;
+  return {largest(trained, [&](uint64_t context) { return fits(context, 1); }),
+          largest(trained, [&](uint64_t context) { return fits(context, flags.engine.sequences); }),
+          largest(kMaxParallel, [&](uint64_t sequences) { return fits(engine.context(), sequences); })};
+}
+
+// The other parts grow a little, too: so each guess is planned, and made smaller until it fits.
+template <typename Set>
+uint64_t made_sure(const PlanFlags& flags, uint64_t guess, Set set) {
+  for (uint64_t n = guess; n > 0; n = n * 15 / 16) {
+    EngineFlags engine = flags.engine;
+    engine.kv_tokens = 0;
+    set(engine, static_cast<uint32_t>(n));
+    if (open_model(flags.model, engine)) return n;
+  }
+  return 0;
+}
+
+Json alternatives(const PlanFlags& flags, const Guesses& guesses, uint32_t context) {
   return {
-      {"context_of_one_sequence",
-       largest(trained, [&](uint64_t context) { return kv_bytes(context, 1) <= left; })},
-      {"context_of_each",
-       largest(trained, [&](uint64_t context) { return kv_bytes(context, flags.engine.sequences) <= left; })},
-      {"sequences_at_this_context", largest(kMaxParallel, [&](uint64_t sequences) {
-         return kv_bytes(engine.context(), sequences) <= left;
+      {"context_of_one_sequence", made_sure(flags, guesses.context_of_one,
+                                            [](EngineFlags& engine, uint32_t n) {
+                                              engine.context = n;
+                                              engine.sequences = 1;
+                                            })},
+      {"context_of_each", made_sure(flags, guesses.context_of_each,
+                                    [](EngineFlags& engine, uint32_t n) { engine.context = n; })},
+      {"sequences_at_this_context", made_sure(flags, guesses.sequences, [&](EngineFlags& engine, uint32_t n) {
+         engine.context = context;
+         engine.sequences = n;
        })}};
 }
 
@@ -79,8 +105,7 @@ Json plan_json(const PlanFlags& flags, const OpenModel& model) {
           {"bytes", std::move(parts)},
           {"total_bytes", ledger.used()},
           {"budget_bytes", ledger.cap()},
-          {"file_bytes", model.file_bytes},
-          {"fits", alternatives(flags, model, ledger.cap())}};
+          {"file_bytes", model.file_bytes}};
 }
 
 std::string plan_text(const Json& plan) {
@@ -120,13 +145,24 @@ Status refuse(PlanFlags& flags, const Error& why) {
                     human_bytes(model.ledger->used()), budget, human_bytes(budget));
 }
 
+struct Planned {
+  Json plan;
+  Guesses guesses;
+};
+// Closes the model again: its memory would count as the next one's.
+Result<Planned> look(const PlanFlags& flags) {
+  HEADRACE_TRY(const OpenModel model, open_model(flags.model, flags.engine));
+  return Planned{plan_json(flags, model), guess(flags, model)};
+}
+
 Status plan(PlanFlags& flags) {
   if (flags.model.quiet) spdlog::set_level(spdlog::level::err);
   flags.engine.sizes_only = true;
-  Result<OpenModel> opened = open_model(flags.model, flags.engine);
-  if (!opened && opened.error().code == Errc::out_of_budget) return refuse(flags, opened.error());
-  HEADRACE_TRY(const OpenModel model, std::move(opened));
-  const Json plan = plan_json(flags, model);
+  Result<Planned> looked = look(flags);
+  if (!looked && looked.error().code == Errc::out_of_budget) return refuse(flags, looked.error());
+  HEADRACE_TRY(Planned planned, std::move(looked));
+  Json& plan = planned.plan;
+  plan["fits"] = alternatives(flags, planned.guesses, plan["context"]);
   return flags.json ? write_json(plan) : write_out(plan_text(plan));
 }
 
@@ -137,10 +173,7 @@ void register_plan(CLI::App& app, Action& action) {
   CLI::App& verb = *app.add_subcommand("plan", "Show what a run would take of the memory, and what fits");
   add_model_flag(verb, flags->model);
   add_engine_flags(verb, flags->engine);
-  add_number(verb, "--parallel", flags->engine.sequences, 1U, kMaxParallel,
-             "Answers written at once (also -np) [1]", "1 to 4096");
-  add_number(verb, "--kv-tokens", flags->engine.kv_tokens, uint64_t{0}, uint64_t{1} << 40,
-             "Tokens that all of them together may hold; 0: what fits [0]", "0 to 1099511627776");
+  add_parallel_flags(verb, flags->engine);
   add_speculation_flags(verb, flags->engine.speculation);
   add_quiet_flag(verb, flags->model.quiet);
   verb.add_flag("--json", flags->json, "Print it as JSON");

@@ -40,6 +40,13 @@ TEST_F(SystemMemory, TheTightestGroupOnTheWayToTheRootCounts) {
   EXPECT_EQ(available_memory_bytes(root_), 200000U);
 }
 
+TEST_F(SystemMemory, OwnMemoryIsWhatTheProcessAskedFor) {
+  EXPECT_EQ(own_memory_bytes(root_), 0U);  // nobody tells
+  write("proc/self/status", "Name:\theadrace\nVmPeak:\t  900 kB\nVmData:\t  123 kB\nVmStk:\t 132 kB\n");
+  EXPECT_EQ(own_memory_bytes(root_), 123U * 1024);
+  EXPECT_GT(own_memory_bytes(), 0U);
+}
+
 TEST_F(SystemMemory, FilePagesThatCanGoCountAsFree) {
   write("proc/self/cgroup", "0::/job\n");
   write("sys/fs/cgroup/job/memory.max", "1000000\n");

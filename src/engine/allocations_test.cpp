@@ -10,10 +10,9 @@
 #include <thread>
 
 #include "decode/ngram_drafter.h"
-#include "engine/model_drafter.h"
 #include "engine/self_drafter.h"
 #include "engine/testing/allocation_counter.h"
-#include "engine/testing/engine_world.h"
+#include "engine/testing/draft_world.h"
 #include "sanitized.h"
 
 namespace headrace {
@@ -298,9 +297,6 @@ INSTANTIATE_TEST_SUITE_P(Families, StepAllocations,
 
 TEST_P(StepAllocations, ThereAreNoneWithDrafts) {
   const auto [family, threads] = GetParam();
-  const auto bytes = std::make_shared<const std::string>(tiny_bytes(family, DType::Q8_0));
-  const auto file = std::make_shared<const ModelFile>(
-      GgufFile::parse("draft", headrace::testing::as_bytes(*bytes)).value());
   using Made = Result<std::unique_ptr<Drafter>>;
   const std::pair<const char*, std::function<Made(const DrafterWorld&)>> drafters[] = {
       {"ngram", [](const DrafterWorld&) -> Made { return make_ngram_drafter({.shortest = 1}); }},
@@ -308,13 +304,19 @@ TEST_P(StepAllocations, ThereAreNoneWithDrafts) {
        [](const DrafterWorld& world) {
          return make_self_drafter(std::vector<bool>(world.model.info().n_layers, true), world);
        }},
-      {"model", [bytes, file](const DrafterWorld& world) { return make_model_drafter(*file, world); }}};
+      {"model", draft_model(family, 5)}};
   for (const auto& [name, drafter] : drafters) {
-    Play play(family, threads, {.drafter = drafter, .most = 4, .automatic = false});
-    play.run(2, 400);
-    EXPECT_GT(play.engine().stats().drafts.tokens, 100U) << name;
-    EXPECT_EQ(play.total().all(), 0U) << name;
+    for (const DraftRule rule : {DraftRule::coupled, DraftRule::rejection}) {
+      Play play(family, threads, {.drafter = drafter, .most = 4, .automatic = false, .rule = rule});
+      play.run(2, 400);
+      EXPECT_GT(play.engine().stats().drafts.tokens, 100U) << name << name_of(rule);
+      EXPECT_EQ(play.total().all(), 0U) << name << name_of(rule);
+    }
   }
+  Play both(family, threads,
+            {.drafter = drafters[0].second, .most = 4, .automatic = false, .second = drafters[2].second});
+  both.run(2, 400);
+  EXPECT_EQ(both.total().all(), 0U);
   if (HasFailure()) print_first_allocations();
 }
 

@@ -1,6 +1,7 @@
 #include "engine/output_tile.h"
 
 #include <algorithm>
+#include <functional>
 
 namespace headrace {
 
@@ -42,7 +43,9 @@ Draw OutputTile::draw(size_t i) {
     const auto by_rejection = [&](std::vector<TokenProbability>& from) {
       return speculation_->draw(choice, output.position, from);
     };
-    return draw_by(choice.sampling, runner_.logits(i), choice.tokens, sums_[i], scratch_, by_rejection);
+    // By reference: a copy of the lambda would take memory from the heap.
+    return draw_by(choice.sampling, runner_.logits(i), choice.tokens, sums_[i], scratch_,
+                   std::cref(by_rejection));
   }
   if (wanted_[i] > 0) {
     const StepRunner::Best best = runner_.top_of(i);

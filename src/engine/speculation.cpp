@@ -10,7 +10,28 @@ namespace {
 constexpr uint64_t kExplore = 64;
 
 constexpr uint32_t kTypicalDraft = 2;  // tokens that pay almost everywhere, if any do
-constexpr uint32_t kMostSteps = UINT32_MAX;
+
+// Tokens that a drafter brings which is right at `rate`, less those that could be had without it meanwhile.
+double worth_of(double rate, double cost, uint32_t most) {
+  double worth = 0;
+  double best = 0;
+  double reached = 1;
+  for (uint32_t depth = 0; depth < most; ++depth) {
+    reached *= rate;
+    worth += reached - cost;
+    best = std::max(best, worth);
+  }
+  return best;
+}
+
+// That the answer may have yet.
+uint32_t tokens_left(const Choice& choice, uint32_t context) {
+  const size_t known = choice.tokens.size();
+  const size_t generated = known - choice.asked->prompt.size();
+  const size_t wanted =
+      choice.asked->max_new_tokens > generated ? choice.asked->max_new_tokens - generated : 0;
+  return static_cast<uint32_t>(std::min(wanted, context > known ? context - known : 0));
+}
 
 }  // namespace
 
@@ -31,19 +52,6 @@ void Speculation::prepare(const SamplingParams& sampling, size_t vocab_size) {
   const size_t candidates =
       sampling.top_k > 0 ? std::min(static_cast<size_t>(sampling.top_k), vocab_size) : vocab_size;
   for (Slot& slot : slots_) slot.odds.reserve(options_.most, candidates);
-}
-
-// Tokens that a drafter brings which is right at `rate`, less those that could be had without it meanwhile.
-static double worth_of(double rate, double cost, uint32_t most) {
-  double worth = 0;
-  double best = 0;
-  double reached = 1;
-  for (uint32_t depth = 0; depth < most; ++depth) {
-    reached *= rate;
-    worth += reached - cost;
-    best = std::max(best, worth);
-  }
-  return best;
 }
 
 // A sequence of the store goes from one choice to the next; a choice that was preempted comes back with
@@ -69,17 +77,6 @@ void Speculation::forget(const Choice& choice) {
     if (slot.owner == choice.place.id) slot.owner = 0;
   }
   for (const Source& source : sources_) source.drafter->forget(choice.place.id);
-}
-
-// A draft of n tokens may bring n + 1.
-uint32_t Speculation::most_nodes(const Choice& choice, uint32_t context, uint32_t most_wanted) const {
-  const size_t known = choice.tokens.size();
-  const size_t generated = known - choice.asked->prompt.size();
-  const size_t wanted =
-      choice.asked->max_new_tokens > generated ? choice.asked->max_new_tokens - generated : 0;
-  const size_t room = context > known ? context - known : 0;
-  const size_t most = std::min(wanted, room);
-  return static_cast<uint32_t>(std::min<size_t>(most_wanted, most > 0 ? most - 1 : 0));
 }
 
 DraftCandidate Speculation::candidate(const Choice& choice) {
@@ -120,7 +117,9 @@ void Speculation::ask(size_t source, uint64_t rows, uint32_t context) {
     if (slot.drafted_at == choice->tokens.size() && !slot.draft.empty() && slot.source >= source) continue;
     const bool explore = options_.automatic && explores(*choice, source);
     const double rate = slot.own[source].mean_rate(&asked.pooled);
-    uint32_t most = most_nodes(*choice, context, options_.most);
+    // A draft of n tokens may bring n + 1.
+    const uint32_t left = tokens_left(*choice, context);
+    uint32_t most = std::min(options_.most, left > 0 ? left - 1 : 0);
     if (choosy && rate < least) most = explore ? std::min(most, 1U) : 0;
     // Who has a draft that brings more keeps it.
     if (source > 0 && !explore && most > 0) {
@@ -141,9 +140,7 @@ void Speculation::ask(size_t source, uint64_t rows, uint32_t context) {
                                   .own = &slot.own[source],
                                   .pooled = &asked.pooled,
                                   .odds = own_noise ? &slot.odds : nullptr};
-    if (choosy && asked.drafter->seconds_to_begin(request) >
-                      saved_by(rate, seconds, rows, most_nodes(*choice, context, kMostSteps)))
-      continue;
+    if (choosy && asked.drafter->seconds_to_begin(request) > saved_by(rate, seconds, rows, left)) continue;
     slot.draft.clear();
     slot.odds.clear();
     slot.source = source;

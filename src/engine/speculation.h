@@ -70,7 +70,6 @@ class Speculation {
     std::vector<uint32_t> path;  // nodes that were right
   };
   Slot& slot_of(const Choice& choice);
-  uint32_t most_nodes(const Choice& choice, uint32_t context, uint32_t most_wanted) const;
   DraftCandidate candidate(const Choice& choice);
   bool explores(const Choice& choice, size_t source) const;
   double plain_seconds(uint64_t rows) const;

@@ -1,9 +1,9 @@
 // Drafts change how fast answers come and nothing else: whatever is drafted, tokens and log-probabilities are
 // those of plain decoding.
 #include "decode/ngram_drafter.h"
-#include "engine/model_drafter.h"
 #include "engine/self_drafter.h"
-#include "engine/testing/engine_world.h"
+#include "engine/testing/draft_world.h"
+#include "schedule/exspec.h"
 
 namespace headrace {
 namespace {
@@ -61,25 +61,6 @@ class OracleDrafter final : public Drafter {
   std::mt19937 random_{1};
 };
 
-// Every prompt ends as it began, so that the text has something to repeat.
-std::vector<Request> some_requests(size_t count, uint32_t new_tokens) {
-  std::vector<Request> requests;
-  for (uint32_t i = 0; i < count; ++i) {
-    Request request = random_request(40 + i, 9 + 7 * i % 31, new_tokens - i % 5);
-    const std::vector<int32_t> begin(request.prompt.begin(), request.prompt.begin() + 6);
-    request.prompt.insert(request.prompt.end(), begin.begin(), begin.end());
-    if (i % 3 == 0) request.sampling.temperature = 0;
-    if (i % 3 == 1) request.sampling.n_top_logprobs = 3;
-    if (i % 4 == 2) {
-      request.sampling.top_k = 40;
-      request.sampling.presence_penalty = 0.5F;
-    }
-    if (i % 6 == 0) request.sampling.logprobs = false;
-    requests.push_back(request);
-  }
-  return requests;
-}
-
 EngineOptions many(uint32_t sequences, uint64_t kv_tokens = 0) {
   EngineOptions o = options(64, sequences);
   o.context = 160;
@@ -113,16 +94,8 @@ class SpeculationTest : public ::testing::TestWithParam<Family> {
   static Result<std::unique_ptr<Drafter>> ngram(const DrafterWorld&) {
     return make_ngram_drafter({.shortest = 1});
   }
-  // A model of the same family; seed 5 is the target itself.
-  static std::function<Result<std::unique_ptr<Drafter>>(const DrafterWorld&)> model(
-      uint64_t seed, DType type = DType::Q8_0) {
-    const testing::TinyModelOptions tiny = {.type = type, .seed = seed};
-    const bool llama = GetParam() == Family::llama;
-    const auto bytes = std::make_shared<const std::string>(
-        (llama ? testing::tiny_llama(tiny) : testing::tiny_gemma3(tiny)).bytes());
-    const auto file = std::make_shared<const ModelFile>(
-        GgufFile::parse("draft", headrace::testing::as_bytes(*bytes)).value());
-    return [bytes, file](const DrafterWorld& world) { return make_model_drafter(*file, world); };
+  static DrafterMaker model(uint64_t seed, DType type = DType::Q8_0) {
+    return draft_model(GetParam(), seed, type);
   }
   // All at once; returns what the engine counted.
   EngineStats expect_same(const EngineOptions& o, std::span<const Request> requests,
@@ -139,7 +112,7 @@ class SpeculationTest : public ::testing::TestWithParam<Family> {
 };
 
 TEST_P(SpeculationTest, AnswersAreThoseOfPlainDecodingForEveryLengthAndBatch) {
-  const std::vector<Request> requests = some_requests(12, 24);
+  const std::vector<Request> requests = repeating_requests(12, 24);
   const std::vector<Answer> expected = plain(requests);
   for (const uint32_t wrong : {0U, 1U, 2U, 5U}) {
     for (const uint32_t most : {1U, 2U, 3U, 5U, 8U}) {
@@ -158,7 +131,7 @@ TEST_P(SpeculationTest, AnswersAreThoseOfPlainDecodingForEveryLengthAndBatch) {
 }
 
 TEST_P(SpeculationTest, TreesChangeNoAnswer) {
-  const std::vector<Request> requests = some_requests(12, 40);
+  const std::vector<Request> requests = repeating_requests(12, 40);
   const std::vector<Answer> expected = plain(requests);
   for (const uint32_t wrong : {0U, 3U, 8U}) {
     for (const uint32_t sequences : {1U, 5U}) {
@@ -176,7 +149,7 @@ TEST_P(SpeculationTest, TreesChangeNoAnswer) {
 }
 
 TEST_P(SpeculationTest, ADraftThatIsAlwaysRightBringsOneTokenMoreThanItHas) {
-  std::vector<Request> requests = some_requests(1, 31);
+  std::vector<Request> requests = repeating_requests(1, 31);
   requests[0].max_new_tokens = 31;  // the first comes with the prompt
   const std::vector<Answer> expected = plain(requests);
   ASSERT_EQ(expected[0].tokens.size(), 31U);
@@ -189,7 +162,7 @@ TEST_P(SpeculationTest, ADraftThatIsAlwaysRightBringsOneTokenMoreThanItHas) {
 }
 
 TEST_P(SpeculationTest, ADraftModelThatIsTheModelIsAlwaysRight) {
-  const std::vector<Request> requests = some_requests(9, 31);
+  const std::vector<Request> requests = repeating_requests(9, 31);
   const std::vector<Answer> expected = plain(requests);
   for (const uint32_t sequences : {1U, 4U, 9U}) {
     for (const uint32_t most : {1U, 3U, 5U}) {
@@ -204,7 +177,7 @@ TEST_P(SpeculationTest, ADraftModelThatIsTheModelIsAlwaysRight) {
 }
 
 TEST_P(SpeculationTest, TheModelItselfDraftsWithSomeOfItsLayers) {
-  const std::vector<Request> requests = some_requests(9, 31);
+  const std::vector<Request> requests = repeating_requests(9, 31);
   const std::vector<Answer> expected = plain(requests);
   for (const bool all : {true, false}) {
     for (const uint32_t sequences : {1U, 4U}) {
@@ -223,7 +196,7 @@ TEST_P(SpeculationTest, TheModelItselfDraftsWithSomeOfItsLayers) {
 }
 
 TEST_P(SpeculationTest, AnotherDraftModelChangesNoAnswer) {
-  const std::vector<Request> requests = some_requests(9, 31);
+  const std::vector<Request> requests = repeating_requests(9, 31);
   const std::vector<Answer> expected = plain(requests);
   for (const uint64_t seed : {6U, 7U}) {
     EngineOptions o = many(4, 256);
@@ -252,7 +225,7 @@ class ForgetfulDrafter final : public Drafter {
 };
 
 TEST_P(SpeculationTest, ADraftModelDraftsFromItsKeptKeysAsFromTextsReadAnew) {
-  std::vector<Request> requests = some_requests(6, 40);
+  std::vector<Request> requests = repeating_requests(6, 40);
   for (Request& request : requests) request.cache_salt = 1 + request.sampling.seed;  // nothing from the cache
   const std::vector<Answer> expected = plain(requests);
   const auto kept = model(5, DType::F32);  // like the target, and not quite
@@ -286,7 +259,7 @@ TEST_P(SpeculationTest, ADraftModelDraftsFromItsKeptKeysAsFromTextsReadAnew) {
 }
 
 TEST_P(SpeculationTest, WhoGetsNoRowsIsAskedAgain) {
-  const std::vector<Request> requests = some_requests(6, 20);
+  const std::vector<Request> requests = repeating_requests(6, 20);
   const std::vector<Answer> expected = plain(requests);
   for (const bool automatic : {false, true}) {
     EngineOptions o = many(6);
@@ -321,7 +294,7 @@ TEST_P(SpeculationTest, ADraftModelWithAnotherVocabularyIsRefused) {
 }
 
 TEST_P(SpeculationTest, DraftsFromTheTextItselfAreCheckedToo) {
-  const std::vector<Request> requests = some_requests(8, 30);
+  const std::vector<Request> requests = repeating_requests(8, 30);
   const std::vector<Answer> expected = plain(requests);
   EngineOptions o = many(4);
   o.speculation = {ngram, 4, false};
@@ -331,7 +304,7 @@ TEST_P(SpeculationTest, DraftsFromTheTextItselfAreCheckedToo) {
 }
 
 TEST_P(SpeculationTest, PreemptionChunksAndTheCacheGoTogetherWithDrafts) {
-  const std::vector<Request> requests = some_requests(10, 40);
+  const std::vector<Request> requests = repeating_requests(10, 40);
   const std::vector<Answer> expected = plain(requests);
   EngineOptions o = many(6, 192);
   o.batch_rows = 16;
@@ -353,7 +326,7 @@ TEST_P(SpeculationTest, PreemptionChunksAndTheCacheGoTogetherWithDrafts) {
 }
 
 TEST_P(SpeculationTest, AnEndTokenInsideADraftEndsTheAnswerThere) {
-  std::vector<Request> requests = some_requests(4, 24);
+  std::vector<Request> requests = repeating_requests(4, 24);
   std::vector<Answer> expected = plain(requests);
   for (size_t i = 0; i < requests.size(); ++i) {
     const auto at = static_cast<ptrdiff_t>(7 + i);
@@ -367,7 +340,7 @@ TEST_P(SpeculationTest, AnEndTokenInsideADraftEndsTheAnswerThere) {
 }
 
 TEST_P(SpeculationTest, TheContextsEndIsNotOverrun) {
-  std::vector<Request> requests = some_requests(2, 400);
+  std::vector<Request> requests = repeating_requests(2, 400);
   for (Request& request : requests) request.max_new_tokens = 400;
   const std::vector<Answer> expected = plain(requests);
   EXPECT_EQ(expected[0].finished, FinishReason::context);
@@ -377,7 +350,7 @@ TEST_P(SpeculationTest, TheContextsEndIsNotOverrun) {
 }
 
 TEST_P(SpeculationTest, AutomaticLengthsLeaveAnswersAlone) {
-  const std::vector<Request> requests = some_requests(12, 40);
+  const std::vector<Request> requests = repeating_requests(12, 40);
   const std::vector<Answer> expected = plain(requests);
   for (const uint32_t wrong : {0U, 2U}) {
     EngineOptions o = many(4);
@@ -395,7 +368,7 @@ TEST_P(SpeculationTest, HiddenStatesOfAcceptedRowsAreSeenOnce) {
       twice |= !rows.emplace(std::pair(position, layer), std::vector(hidden.begin(), hidden.end())).second;
     }
   };
-  const std::vector<Request> requests = some_requests(1, 24);
+  const std::vector<Request> requests = repeating_requests(1, 24);
   const std::vector<Answer> expected = plain(requests);
   Observer alone;
   Observer drafted;
@@ -415,7 +388,7 @@ TEST_P(SpeculationTest, HiddenStatesOfAcceptedRowsAreSeenOnce) {
 // The ladder: with fewer and fewer pages drafts get shorter, then none is checked, then sequences are
 // preempted.
 TEST_P(SpeculationTest, AShrinkingBudgetTakesDraftsFirstAndChangesNoToken) {
-  const std::vector<Request> requests = some_requests(6, 60);
+  const std::vector<Request> requests = repeating_requests(6, 60);
   const std::vector<Answer> expected = plain(requests);
   EngineOptions o = many(6, 6 * 160);
   o.speculation = {oracle(requests, expected, 0), 8, false};
@@ -464,6 +437,49 @@ TEST_P(SpeculationTest, MemoryIsBookedToTheByte) {
   const Status refused = make(used - 1, again);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::out_of_budget);
+}
+
+// Counts how often a text of the same length was asked about again.
+class CountingDrafter final : public Drafter {
+ public:
+  CountingDrafter(std::unique_ptr<Drafter> inner, uint64_t& again)
+      : inner_(std::move(inner)), again_(again) {}
+
+  std::string_view name() const override { return "counting"; }
+  void propose(std::span<const DraftRequest> requests) override {
+    for (const DraftRequest& request : requests) {
+      size_t& last = lengths_[request.sequence];
+      again_ += last == request.tokens.size() ? 1 : 0;
+      last = request.tokens.size();
+    }
+    inner_->propose(requests);
+  }
+  void forget(uint64_t sequence) override { inner_->forget(sequence); }
+
+ private:
+  std::unique_ptr<Drafter> inner_;
+  uint64_t& again_;
+  std::map<uint64_t, size_t> lengths_;
+};
+
+TEST_P(SpeculationTest, WhoWaitsForItsTurnInAPoolKeepsItsDraft) {
+  const std::vector<Request> requests = repeating_requests(8, 30);
+  const std::vector<Answer> expected = plain(requests);
+  for (const uint32_t batch : {1U, 3U}) {
+    uint64_t again = 0;
+    EngineOptions o = many(6);
+    o.policy = std::make_shared<ExspecPool>(batch);
+    o.speculation = {
+        [&](const DrafterWorld& world) -> Result<std::unique_ptr<Drafter>> {
+          HEADRACE_TRY(auto drafter, model(5)(world));
+          return std::unique_ptr<Drafter>(std::make_unique<CountingDrafter>(std::move(drafter), again));
+        },
+        4, false};
+    const EngineStats stats = expect_same(o, requests, expected);
+    EXPECT_EQ(stats.drafts.accepted, stats.drafts.tokens);
+    EXPECT_GT(stats.drafts.tokens, 50U);
+    EXPECT_EQ(again, 0U) << batch;
+  }
 }
 
 // What may stand in three tokens, and how often it did.
@@ -546,7 +562,7 @@ TEST_P(SpeculationTest, ByRejectionTextsAreDistributedAsThoseOfPlainDecoding) {
 }
 
 TEST_P(SpeculationTest, RejectionLeavesGreedyAnswersAlone) {
-  std::vector<Request> requests = some_requests(8, 30);
+  std::vector<Request> requests = repeating_requests(8, 30);
   for (Request& request : requests) request.sampling.temperature = 0;
   const std::vector<Answer> expected = plain(requests);
   for (const bool automatic : {false, true}) {
@@ -557,7 +573,7 @@ TEST_P(SpeculationTest, RejectionLeavesGreedyAnswersAlone) {
 }
 
 TEST_P(SpeculationTest, ASecondDrafterIsAskedWhereTheFirstHasNothingToSay) {
-  std::vector<Request> requests = some_requests(6, 40);
+  std::vector<Request> requests = repeating_requests(6, 40);
   const std::vector<Answer> expected = plain(requests);
   for (const bool automatic : {false, true}) {
     EngineOptions o = many(3);

@@ -83,6 +83,10 @@ class PaddedEngine final : public Engine {
 };
 
 Status PaddedEngine::start() {
+  if (options_.speculation.rule != DraftRule::coupled)
+    return make_error(Errc::unsupported, "a padded batch checks drafts by the coupled rule alone");
+  if (options_.speculation.second)
+    return make_error(Errc::unsupported, "a padded batch has room for one drafter, not for two");
   if (options_.context == 0) options_.context = std::min(model_->info().context_length, kAutomaticContext);
   HEADRACE_RETURN_IF_ERROR(check_options(options_));
   const uint32_t drafted = options_.speculation.drafter ? options_.speculation.most : 0;

@@ -11,7 +11,8 @@
 
 namespace headrace {
 
-/// An engine that takes EngineOptions but for policies, prefix cache and observers. Requests that score their
+/// An engine that takes EngineOptions but for policies, prefix cache and observers; drafts are of fixed
+/// length, by one drafter, and checked by the coupled rule (others are refused). Requests that score their
 /// prompts are refused; priorities and deadlines mean nothing. The time that padding costs is traced as the
 /// phase "align". Fails as Engine::create.
 Result<std::unique_ptr<Engine>> make_padded_engine(std::unique_ptr<Backend> backend,

@@ -2,8 +2,7 @@
 #include "padded/padded_engine.h"
 
 #include "decode/ngram_drafter.h"
-#include "engine/model_drafter.h"
-#include "engine/testing/engine_world.h"
+#include "engine/testing/draft_world.h"
 
 namespace headrace {
 namespace {
@@ -15,19 +14,6 @@ EngineOptions padded_options(uint32_t sequences) {
   o.context = 160;
   o.page_tokens = 16;
   return o;
-}
-
-std::vector<Request> some_requests(size_t count, uint32_t new_tokens) {
-  std::vector<Request> requests;
-  for (uint32_t i = 0; i < count; ++i) {
-    Request request = random_request(40 + i, 9 + 7 * i % 31, new_tokens - i % 5);
-    const std::vector<int32_t> begin(request.prompt.begin(), request.prompt.begin() + 6);
-    request.prompt.insert(request.prompt.end(), begin.begin(), begin.end());
-    if (i % 3 == 0) request.sampling.temperature = 0;
-    if (i % 3 == 1) request.sampling.n_top_logprobs = 3;
-    requests.push_back(request);
-  }
-  return requests;
 }
 
 class PaddedEngineTest : public ::testing::TestWithParam<Family> {
@@ -62,19 +48,11 @@ class PaddedEngineTest : public ::testing::TestWithParam<Family> {
   static Result<std::unique_ptr<Drafter>> ngram(const DrafterWorld&) {
     return make_ngram_drafter({.shortest = 1});
   }
-  static DrafterMaker model(uint64_t seed) {
-    const testing::TinyModelOptions tiny = {.type = DType::Q8_0, .seed = seed};
-    const bool llama = GetParam() == Family::llama;
-    const auto bytes = std::make_shared<const std::string>(
-        (llama ? testing::tiny_llama(tiny) : testing::tiny_gemma3(tiny)).bytes());
-    const auto file = std::make_shared<const ModelFile>(
-        GgufFile::parse("draft", headrace::testing::as_bytes(*bytes)).value());
-    return [bytes, file](const DrafterWorld& w) { return make_model_drafter(*file, w); };
-  }
+  static DrafterMaker model(uint64_t seed) { return draft_model(GetParam(), seed); }
 };
 
 TEST_P(PaddedEngineTest, AnswersAreThoseOfPlainDecoding) {
-  const std::vector<Request> requests = some_requests(11, 30);
+  const std::vector<Request> requests = repeating_requests(11, 30);
   const std::vector<Answer> expected = plain(requests);
   for (const uint32_t sequences : {1U, 3U, 8U, 11U}) {
     EngineOptions o = padded_options(sequences);
@@ -93,7 +71,7 @@ TEST_P(PaddedEngineTest, AnswersAreThoseOfPlainDecoding) {
 }
 
 TEST_P(PaddedEngineTest, AnEndTokenInsideADraftEndsTheAnswerThere) {
-  std::vector<Request> requests = some_requests(4, 24);
+  std::vector<Request> requests = repeating_requests(4, 24);
   const std::vector<Answer> longer = plain(requests);
   for (size_t i = 0; i < requests.size(); ++i) requests[i].end_tokens = {longer[i].tokens[5 + i]};
   const std::vector<Answer> expected = plain(requests);
@@ -103,7 +81,7 @@ TEST_P(PaddedEngineTest, AnEndTokenInsideADraftEndsTheAnswerThere) {
 }
 
 TEST_P(PaddedEngineTest, WhoIsCancelledEndsAndTheOthersGoOn) {
-  const std::vector<Request> requests = some_requests(5, 30);
+  const std::vector<Request> requests = repeating_requests(5, 30);
   const std::vector<Answer> expected = plain(requests);
   const auto w = world(padded_options(2));
   for (const Request& request : requests) w->submit(request);
@@ -118,7 +96,7 @@ TEST_P(PaddedEngineTest, WhoIsCancelledEndsAndTheOthersGoOn) {
 }
 
 TEST_P(PaddedEngineTest, TheContextsEndIsNotOverrun) {
-  std::vector<Request> requests = some_requests(3, 400);
+  std::vector<Request> requests = repeating_requests(3, 400);
   for (Request& request : requests) request.max_new_tokens = 400;
   const std::vector<Answer> expected = plain(requests);
   EngineOptions o = padded_options(3);

@@ -16,16 +16,18 @@ struct Pool {
                        .computed = reads_prompt ? 0 : known - 1,
                        .drafted = drafted});
   }
-  std::vector<uint32_t> chosen(uint32_t batch) {
-    const Snapshot now = {.running = running,
-                          .waiting = {},
-                          .available = {100},
-                          .largest = {100},
-                          .page_tokens = 16,
-                          .max_rows = 256,
-                          .max_sequences = 16};
+  StepPlan plan(uint32_t batch) const {
+    return ExspecPool(batch).plan({.running = running,
+                                   .waiting = {},
+                                   .available = {100},
+                                   .largest = {100},
+                                   .page_tokens = 16,
+                                   .max_rows = 256,
+                                   .max_sequences = 16});
+  }
+  std::vector<uint32_t> chosen(uint32_t batch) const {
     std::vector<uint32_t> out;
-    for (const StepChunk& chunk : ExspecPool(batch).plan(now).running) out.push_back(chunk.index);
+    for (const StepChunk& chunk : plan(batch).running) out.push_back(chunk.index);
     return out;
   }
 };
@@ -58,14 +60,7 @@ TEST(ExspecPool, DraftsComeAlong) {
   Pool pool;
   pool.add(20, false, 4);
   pool.add(21, false, 4);
-  const Snapshot now = {.running = pool.running,
-                        .waiting = {},
-                        .available = {100},
-                        .largest = {100},
-                        .page_tokens = 16,
-                        .max_rows = 256,
-                        .max_sequences = 16};
-  const StepPlan plan = ExspecPool(1).plan(now);
+  const StepPlan plan = pool.plan(1);
   ASSERT_EQ(plan.running.size(), 1U);
   EXPECT_EQ(plan.running[0].count, 5U);
 }

@@ -55,6 +55,48 @@ TEST(Batch, TheSameFileGivesTheSameBytesHoweverItIsRun) {
   }
 }
 
+// Answers without what a run tells of its drafts.
+std::vector<Json> texts_of(const Batch& batch) {
+  std::vector<Json> bodies;
+  for (const Json& answer : batch.answers()) bodies.push_back(answer["response"]["body"]["choices"]);
+  return bodies;
+}
+
+TEST(Batch, DraftsAndSchedulesChangeNoAnswer) {
+  const std::vector<std::string> lines = mixed_lines(16);
+  const Batch reference("plain", lines);
+  ASSERT_EQ(reference.run({"-c", "256"}).exit_code, 0);
+  const std::vector<std::vector<std::string>> ways = {
+      {"--spec-type", "ngram"},
+      {"--spec-type", "auto", "-md", llama_file(), "-np", "4"},
+      {"--spec-type", "ngram", "--spec-sched", "exspec", "--spec-window", "6", "-np", "3"},
+      {"--spec-type", "model", "-md", llama_file(), "--spec-sched", "eqspec", "-np", "5"}};
+  for (const std::vector<std::string>& way : ways) {
+    SCOPED_TRACE(way[1] + " " + way.back());
+    const Batch batch("drafted", lines);
+    std::vector<std::string> flags = {"-c", "256", "--draft-fixed", "--overwrite"};
+    flags.insert(flags.end(), way.begin(), way.end());
+    const Outcome outcome = batch.run(flags);
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_EQ(texts_of(batch), texts_of(reference));
+    uint64_t drafted = 0;
+    for (const Json& answer : batch.answers()) {
+      const Json& told = answer["response"]["body"]["usage"]["completion_tokens_details"];
+      drafted += told["accepted_prediction_tokens"].get<uint64_t>() +
+                 told["rejected_prediction_tokens"].get<uint64_t>();
+    }
+    EXPECT_GT(drafted, 0U);
+  }
+}
+
+TEST(Batch, WhatAPaddedBatchCannotDoIsRefused) {
+  const Batch batch("refused", mixed_lines(2));
+  EXPECT_TRUE(
+      contains(batch.run({"--spec-type", "ngram", "--spec-sched", "eqspec", "--spec-rule", "rejection"}).err,
+               "coupled rule alone"));
+  EXPECT_TRUE(contains(batch.run({"--spec-type", "self:skip=2", "--spec-sched", "eqspec"}).err, "own cache"));
+}
+
 TEST(Batch, ALineIsAnsweredAsRunAnswersIt) {
   const Batch batch("as-run",
                     {chat_line("a", "the thing", R"(,"max_tokens":20,"seed":11,"ignore_eos":true)")});

@@ -71,8 +71,11 @@ TEST(Plan, WhatFitsFits) {
   const Json plan = plan_of({"-c", "64", "--memory", budget});
   const uint64_t sequences = plan["fits"]["sequences_at_this_context"];
   EXPECT_GT(sequences, 1U);
-  const Json of_many = plan_of({"-c", "64", "-np", std::to_string(sequences / 2)});
-  EXPECT_LE(bytes_of(of_many, "KV cache"), total + (uint64_t{4} << 20));
+  const Json of_many = plan_of({"-c", "64", "--memory", budget, "-np", std::to_string(sequences)});
+  EXPECT_LE(of_many["total_bytes"].get<uint64_t>(), total + (uint64_t{4} << 20));
+  const uint64_t context = plan["fits"]["context_of_one_sequence"];
+  EXPECT_GT(context, 64U);
+  EXPECT_EQ(plan_of({"-c", std::to_string(context), "--memory", budget})["context"].get<uint64_t>(), context);
 }
 
 }  // namespace

@@ -9,12 +9,12 @@
 // A segment of the panel (256 inputs) is decoded to bytes that stay in the first-level cache while all rows
 // go by; loads of tiles from the second level would wait for each line. Segment sums meet in R0's order as
 // they come. Sums are stored a few steps before they are read, in a ring whose parts differ in their low 12
-// bits from what is stored meanwhile: a read that has those in common with a store waits for it. Bound,
-// groups of 32: the second of the two units that multiply vectors of 512 bits stands still while tiles are at
-// work and for some 400 cycles after (bench_tile_units), so that a group of 16 rows
-// takes 48 cycles for its floats (conversion, scale, addition) and some 16 for what tile instructions take of
-// the same unit; tiles themselves would need 32 (a product and the store of its sums, one after the other).
-// Super-blocks: tiles (twice the products).
+// bits from what is stored meanwhile: a read that has those in common with a store waits for it.
+// Bound of groups of 32: the second of the two units that multiply vectors of 512 bits stands still while
+// tiles are at work and for some 400 cycles after (bench_tile_units), so a group of 16 rows takes 48 cycles
+// for its floats (conversion, scale, addition) and some 16 for what tile instructions take of the same unit;
+// tiles themselves would need 32 (a product and the store of its sums, one after the other). Of super-blocks:
+// tiles (twice the products).
 #pragma once
 
 namespace headrace::cpu::HEADRACE_TIER {
