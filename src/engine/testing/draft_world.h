@@ -6,8 +6,8 @@
 
 namespace headrace::engine_testing {
 
-// Every prompt ends as it began, so that the text has something to repeat. Greedy and drawn ones, with reports
-// and without.
+// Every prompt ends as it began, so that the text has something to repeat. Greedy and drawn ones, with
+// reports and without.
 inline std::vector<Request> repeating_requests(size_t count, uint32_t new_tokens) {
   std::vector<Request> requests;
   for (uint32_t i = 0; i < count; ++i) {
