@@ -12,6 +12,8 @@
 namespace headrace::cli {
 namespace {
 
+constexpr float kMaxBenchTemperature = 100;
+
 constexpr uint32_t kMaxTokens = kMaxContext;
 constexpr uint32_t kMaxThreads = 1024;
 constexpr uint32_t kMaxRows = 1 << 16;
@@ -111,6 +113,9 @@ void add_draft_flags(CLI::App& verb, BenchFlags& flags) {
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->type_name("NAME");
+  add_number(verb, "--temp", flags.temperature, 0.0F, kMaxBenchTemperature,
+             "Temperature of the answers, each with a seed of its own [0]", "0 to 100")
+      ->needs(prompts);
   add_number(verb, "--most-prompts", flags.most_prompts, 0U, kMaxTokens, "Of a category; 0: all [0]",
              "0 or more")
       ->needs(prompts);

@@ -40,9 +40,10 @@ Result<DraftPrompt> read_prompt(const std::string& line, const std::string& plac
   return prompt;
 }
 
-// All of `prompts`, up to `sequences` at once, greedy; drafts or not.
-Result<DraftPass> pass(OpenModel& model, const std::vector<const DraftPrompt*>& prompts, uint32_t sequences,
-                       uint32_t most_tokens, bool drafts) {
+// All of `prompts`, up to `sequences` at once; drafts or not.
+Result<DraftPass> pass(const BenchFlags& flags, OpenModel& model,
+                       const std::vector<const DraftPrompt*>& prompts, uint32_t sequences, bool drafts) {
+  const uint32_t most_tokens = flags.n_gen.front();
   Engine& engine = *model.engine;
   StepLimits limits = engine.limits();
   limits.sequences = sequences;
@@ -53,7 +54,8 @@ Result<DraftPass> pass(OpenModel& model, const std::vector<const DraftPrompt*>& 
   result.answers.resize(prompts.size());
   std::map<RequestId, size_t> numbers;
   for (size_t i = 0; i < prompts.size(); ++i) {
-    HEADRACE_TRY(const RequestId id, engine.submit(greedy_request(*prompts[i], most_tokens, ends)));
+    HEADRACE_TRY(const RequestId id,
+                 engine.submit(request_for(*prompts[i], most_tokens, ends, flags.temperature)));
     numbers[id] = i;
   }
   const DraftCounters before = engine.stats().drafts;
@@ -93,18 +95,19 @@ double median(std::vector<double> values) {
   return values.empty() ? 0 : values[values.size() / 2];
 }
 
-// Rounds A B B A; whoever differs in a token ends it.
-Result<Measured> measure(OpenModel& model, const std::vector<const DraftPrompt*>& prompts, uint32_t sequences,
-                         uint32_t most_tokens, uint32_t rounds) {
+// Rounds A B B A; whoever differs in a token that may not differ ends it.
+Result<Measured> measure(const BenchFlags& flags, OpenModel& model,
+                         const std::vector<const DraftPrompt*>& prompts, uint32_t sequences) {
+  const bool same_answers = flags.engine.speculation.rule == DraftRule::coupled || flags.temperature == 0;
   Measured measured;
   std::vector<double> speeds[2];
-  for (uint32_t round = 0; round < rounds; ++round) {
+  for (uint32_t round = 0; round < flags.repetitions; ++round) {
     double speed[2] = {0, 0};
     for (const bool drafts : {false, true, true, false}) {
       DraftPass& last = drafts ? measured.drafted : measured.plain;
-      HEADRACE_TRY(last, pass(model, prompts, sequences, most_tokens, drafts));
+      HEADRACE_TRY(last, pass(flags, model, prompts, sequences, drafts));
       speed[drafts ? 1 : 0] += last.tokens_per_second() / 2;
-      if (!measured.plain.answers.empty() && last.answers != measured.plain.answers)
+      if (same_answers && !measured.plain.answers.empty() && last.answers != measured.plain.answers)
         return make_error(Errc::mismatch, "an answer with drafts differs from the one without");
     }
     for (const size_t arm : {0, 1}) speeds[arm].push_back(speed[arm]);
@@ -138,8 +141,7 @@ constexpr const char* kHeader =
 
 Status measure_category(const BenchFlags& flags, OpenModel& model, const std::string& name,
                         const std::vector<const DraftPrompt*>& prompts, uint32_t sequences) {
-  const uint32_t tokens = flags.n_gen.front();
-  HEADRACE_TRY(const Measured all, measure(model, prompts, sequences, tokens, flags.repetitions));
+  HEADRACE_TRY(const Measured all, measure(flags, model, prompts, sequences));
   uint64_t repeated = 0;
   uint64_t total = 0;
   std::vector<const DraftPrompt*> straight;
@@ -152,7 +154,7 @@ Status measure_category(const BenchFlags& flags, OpenModel& model, const std::st
   const double repeats = total == 0 ? 0 : static_cast<double>(repeated) / static_cast<double>(total);
   HEADRACE_RETURN_IF_ERROR(write_out(row(name, prompts.size(), sequences, all, repeats)));
   if (straight.empty() || straight.size() == prompts.size()) return {};
-  HEADRACE_TRY(const Measured rest, measure(model, straight, sequences, tokens, flags.repetitions));
+  HEADRACE_TRY(const Measured rest, measure(flags, model, straight, sequences));
   return write_out(row(name + ", no repeats", straight.size(), sequences, rest, 0));
 }
 
@@ -167,11 +169,13 @@ EngineFlags engine_for(const BenchFlags& flags) {
 
 }  // namespace
 
-Request greedy_request(const DraftPrompt& prompt, uint32_t most_tokens, const EndTokens& ends) {
+Request request_for(const DraftPrompt& prompt, uint32_t most_tokens, const EndTokens& ends,
+                    float temperature) {
   Request request;
   request.prompt = prompt.tokens;
   request.max_new_tokens = most_tokens;
-  request.sampling.temperature = 0;
+  request.sampling.temperature = temperature;
+  request.sampling.seed = prompt.seed;
   ends.apply(request, false);
   return request;
 }
@@ -199,6 +203,7 @@ Result<std::vector<DraftPrompt>> read_prompts(const BenchFlags& flags, const Tok
         std::ranges::find(flags.categories, prompt.category) == flags.categories.end())
       continue;
     if (flags.most_prompts > 0 && ++of_category[prompt.category] > flags.most_prompts) continue;
+    prompt.seed = number;
     prompts.push_back(std::move(prompt));
   }
   if (prompts.empty())

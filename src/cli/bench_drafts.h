@@ -15,6 +15,7 @@ namespace headrace::cli {
 struct DraftPrompt {
   std::string category;
   std::vector<int32_t> tokens;
+  uint64_t seed = 0;
 };
 
 /// One pass over some prompts, so many at once.
@@ -30,8 +31,9 @@ struct DraftPass {
   }
 };
 
-/// A prompt, answered greedily in up to so many tokens.
-Request greedy_request(const DraftPrompt& prompt, uint32_t most_tokens, const EndTokens& ends);
+/// A prompt, answered in up to so many tokens.
+Request request_for(const DraftPrompt& prompt, uint32_t most_tokens, const EndTokens& ends,
+                    float temperature);
 
 /// Lists mean nothing with --prompts, but for --parallel.
 Status check_one_each(const BenchFlags& flags);

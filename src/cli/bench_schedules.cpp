@@ -126,7 +126,7 @@ Result<Figures> answer_all(Contender& c, const std::vector<const DraftPrompt*>& 
     const bool refill = c.name != kStatic || running.empty();
     const uint32_t most = c.name == kStatic ? at_once : window;
     while (refill && next < prompts.size() && running.size() < most) {
-      HEADRACE_TRY(const RequestId id, engine.submit(greedy_request(*prompts[next], tokens, ends)));
+      HEADRACE_TRY(const RequestId id, engine.submit(request_for(*prompts[next], tokens, ends, 0)));
       running[id] = {next++, Clock::now()};
     }
     events.clear();

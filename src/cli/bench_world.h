@@ -43,6 +43,7 @@ struct BenchFlags {
   std::vector<std::string> schedules;   // to be compared
   uint32_t most_prompts = 0;            // of a category; 0: all
   uint32_t prompt_context = 2048;
+  float temperature = 0;
   std::string trace;  // a file
   bool no_ceilings = false;
   bool progress = false;

@@ -65,6 +65,11 @@ void add_speculation_flags(CLI::App& app, SpeculationFlags& flags) {
       })
       ->type_name("coupled|rejection");
   add_number(app, "--draft-max", flags.most, 1U, kMaxDraftNodes, "Tokens of a draft at most [8]", "1 to 63");
+  add_number(
+      app, "--draft-branches", flags.branches, 1U, kMaxDraftBranches,
+      "Ways in which a draft may go on: more than one make it a tree, of which at most one way is right "
+      "[1]",
+      "1 to 8");
   app.add_flag("--draft-fixed", flags.fixed,
                "Always draft as many as --draft-max says, not as many as pay at the moment");
 }
@@ -72,6 +77,7 @@ void add_speculation_flags(CLI::App& app, SpeculationFlags& flags) {
 Result<SpeculationOptions> speculation_of(const SpeculationFlags& flags) {
   SpeculationOptions options;
   options.most = flags.most;
+  options.branches = flags.branches;
   options.automatic = !flags.fixed;
   options.rule = flags.rule;
   const bool has_model = !flags.draft_model.empty();
@@ -85,6 +91,7 @@ Result<SpeculationOptions> speculation_of(const SpeculationFlags& flags) {
     HEADRACE_TRY(ModelFile opened, open_model_file({flags.draft_model}));
     const auto file = std::make_shared<const ModelFile>(std::move(opened));
     model = [file](const DrafterWorld& world) { return make_model_drafter(*file, world); };
+    options.sizer = [file](Backend& backend) { return model_drafter_bytes(*file, backend); };
   }
   if (type == "ngram" || type == "auto") {
     options.drafter = [](const DrafterWorld&) -> Result<std::unique_ptr<Drafter>> {

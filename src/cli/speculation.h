@@ -13,6 +13,7 @@ namespace headrace::cli {
 struct SpeculationFlags {
   std::string type = "none";
   uint32_t most = 8;
+  uint32_t branches = 1;
   bool fixed = false;
   std::string draft_model;  // as ModelFlags::model
   DraftRule rule = DraftRule::coupled;

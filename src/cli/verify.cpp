@@ -34,6 +34,7 @@ struct VerifyFlags {
   std::string tiers;
   std::string spec_type = "none";
   uint32_t draft_most = 4;
+  uint32_t draft_branches = 1;
   std::string draft_model;
   bool json = false;
 };
@@ -142,6 +143,7 @@ Status verify(const VerifyFlags& flags) {
   } else {
     HEADRACE_TRY(options.engine.speculation, speculation_of({.type = flags.spec_type,
                                                              .most = flags.draft_most,
+                                                             .branches = flags.draft_branches,
                                                              .fixed = true,
                                                              .draft_model = flags.draft_model}));
   }
@@ -193,6 +195,8 @@ void register_verify(CLI::App& app, Action& action) {
       ->type_name(kModelValue);
   add_number(verb, "--draft-max", flags->draft_most, 1U, kMaxDraftNodes, "Tokens of a draft at most [4]",
              "1 to 63");
+  add_number(verb, "--draft-branches", flags->draft_branches, 1U, kMaxDraftBranches,
+             "Ways in which a draft may go on; recall has 3 [1]", "1 to 8");
   begin_group(verb, kEngineGroup);
   add_arithmetic_flags(verb, flags->engine);
   add_memory_flag(verb, flags->engine);

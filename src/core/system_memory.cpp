@@ -87,7 +87,8 @@ uint64_t available_memory_bytes(const fs::path& root) {
 
 uint64_t own_memory_bytes(const fs::path& root) {
 #ifdef HEADRACE_SANITIZED
-  // What a sanitizer maps for itself is terabytes and part of nobody's plan: a fixed number stands for the rest.
+  // What a sanitizer maps for itself is terabytes and part of nobody's plan: a fixed number stands for the
+  // rest.
   constexpr uint64_t kInstrumented = uint64_t{64} << 20;
   if (root == "/") return kInstrumented;
 #endif

@@ -10,6 +10,8 @@ namespace headrace {
 
 /// With the row of the text's last token they fill the 64 bits of Row::ancestors.
 inline constexpr uint32_t kMaxDraftNodes = 63;
+/// Leaves that an engine lets a draft have at most (SpeculationOptions::branches).
+inline constexpr uint32_t kMaxDraftBranches = 8;
 
 /// How sure a drafter is of a token, from 0. Classes mean nothing by themselves: how often tokens of each are
 /// right is learnt (draft_length.h). The last class is of tokens that were drawn by a noise of their own

@@ -40,6 +40,42 @@ TEST(NgramDrafter, LooksNoFurtherBackThanItMay) {
   EXPECT_EQ(drafted({1, 2, 9, 0, 0, 0, 0, 1, 2}, 1, {.look_back = 9}), std::vector<int32_t>{9});
 }
 
+TEST(NgramDrafter, WhatWasOutvotedHasABranchOfItsOwn) {
+  const auto drafter = make_ngram_drafter();
+  const SamplingParams greedy;
+  const std::vector<int32_t> text = {5, 2, 3, 9, 6, 2, 3, 8, 7, 2, 3};
+  Draft draft;
+  const DraftRequest request = {
+      .sequence = 1, .tokens = text, .sampling = &greedy, .most = 6, .branches = 2, .draft = &draft};
+  drafter->propose({&request, 1});
+  ASSERT_EQ(draft.size(), 6U);
+  EXPECT_EQ(draft.leaves(), 2U);
+  const int32_t later = draft.child(Draft::kText, 8);
+  const int32_t earlier = draft.child(Draft::kText, 9);
+  EXPECT_EQ(later, 0);
+  ASSERT_GT(earlier, 1);  // two tokens later
+  EXPECT_NE(draft.child(later, 7), Draft::kNone);
+  EXPECT_NE(draft.child(earlier, 6), Draft::kNone);
+}
+
+TEST(NgramDrafter, ABranchThatLoopsRepeatsItself) {
+  const auto drafter = make_ngram_drafter({.shortest = 1});
+  const SamplingParams greedy;
+  const std::vector<int32_t> text = {1, 2, 9, 1, 2, 1, 2, 9, 1, 2};
+  Draft draft;
+  const DraftRequest request = {
+      .sequence = 1, .tokens = text, .sampling = &greedy, .most = 24, .branches = 4, .draft = &draft};
+  drafter->propose({&request, 1});
+  ASSERT_EQ(draft.size(), 24U);
+  // Every way through it is one that the text has gone, its draft included.
+  for (uint32_t i = 0; i < draft.size(); ++i) {
+    const int32_t parent = draft.node(i).parent;
+    const int32_t before = parent == Draft::kText ? 2 : draft.node(static_cast<uint32_t>(parent)).token;
+    const int32_t token = draft.node(i).token;
+    EXPECT_TRUE(before == 1 ? token == 2 : before == 9 ? token == 1 : token == 9 || token == 1) << i;
+  }
+}
+
 TEST(Draft, KeepsParentsWithTheirChildren) {
   Draft draft;
   const int32_t a = draft.add(10, Draft::kText, 0);

@@ -27,16 +27,28 @@ void DraftWriting::append(StepRunner& runner, std::span<DraftInWriting* const> d
     double sums[kMostOutputs] = {};
     runner.argmax(std::span(likeliest).first(count));
     runner.log_sum_exp(std::span(sums).first(count));
+    const bool branches = std::ranges::any_of(drafts.subspan(first, count), [](const DraftInWriting* draft) {
+      return draft->request->branches > 1 && draft->request->odds == nullptr;
+    });
+    if (branches) runner.top_k(count, 2);
     for (size_t i = 0; i < count; ++i) {
       DraftInWriting& draft = *drafts[first + i];
       const DraftRequest& request = *draft.request;
       if (request.odds != nullptr) {
-        add(draft, draw_alone(runner, request, i), kDrawnTrust);
+        add(draft, draw_alone(runner, draft, i), kDrawnTrust);
         continue;
       }
-      const int32_t token = is_plain_argmax(*request.sampling) ? likeliest[i] : draw(runner, request, i);
-      const double logprob = static_cast<double>(runner.logit(i, token)) - sums[i];
-      add(draft, token, trust_of(logprob));
+      const int32_t token = is_plain_argmax(*request.sampling) ? likeliest[i] : draw(runner, draft, i);
+      const auto trust = [&](int32_t id) {
+        return trust_of(static_cast<double>(runner.logit(i, id)) - sums[i]);
+      };
+      const int32_t parent = draft.last;
+      add(draft, token, trust(token));
+      if (!branches) continue;
+      const std::span<const int32_t> best = runner.top_of(i).ids;
+      const int32_t other = best[0] == token ? best[1] : best[0];
+      if (request.draft->leaves() < request.branches && request.draft->size() < request.most)
+        request.draft->add(other, parent, trust(other));
     }
   }
 }
@@ -47,21 +59,28 @@ void DraftWriting::add(DraftInWriting& draft, int32_t token, uint8_t trust) {
   if (request.own != nullptr) draft.reached *= request.own->rate(trust, request.pooled);
 }
 
-// Sets history_ to the text and its draft; the position of what follows.
-uint32_t DraftWriting::read_on(const DraftRequest& request) {
+// Sets history_ to the text and its draft up to the node that was written last; the position of what follows.
+uint32_t DraftWriting::read_on(const DraftInWriting& draft) {
+  const DraftRequest& request = *draft.request;
   history_.assign(request.tokens.begin(), request.tokens.end());
-  for (uint32_t i = 0; i < request.draft->size(); ++i) history_.push_back(request.draft->node(i).token);
+  for (int32_t at = draft.last; at != Draft::kText;) {
+    const Draft::Node& node = request.draft->node(static_cast<uint32_t>(at));
+    history_.push_back(node.token);
+    at = node.parent;
+  }
+  std::reverse(history_.begin() + static_cast<ptrdiff_t>(request.tokens.size()), history_.end());
   return static_cast<uint32_t>(history_.size());
 }
 
 // From these logits the target would draw the same token.
-int32_t DraftWriting::draw(StepRunner& runner, const DraftRequest& request, size_t output) {
-  const uint32_t position = read_on(request);
-  return draw_token(*request.sampling, runner.logits(output), history_, position, scratch_);
+int32_t DraftWriting::draw(StepRunner& runner, const DraftInWriting& draft, size_t output) {
+  const uint32_t position = read_on(draft);
+  return draw_token(*draft.request->sampling, runner.logits(output), history_, position, scratch_);
 }
 
-int32_t DraftWriting::draw_alone(StepRunner& runner, const DraftRequest& request, size_t output) {
-  const uint32_t position = read_on(request);
+int32_t DraftWriting::draw_alone(StepRunner& runner, const DraftInWriting& draft, size_t output) {
+  const DraftRequest& request = *draft.request;
+  const uint32_t position = read_on(draft);
   std::vector<TokenProbability>& from = scratch_.distribution;
   draw_distribution(*request.sampling, runner.logits(output), history_, scratch_, from);
   request.odds->add(from);

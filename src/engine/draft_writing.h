@@ -32,8 +32,9 @@ class DraftWriting {
     history_.reserve(context + kMaxDraftNodes);
   }
 
-  /// Draws from the outputs of the runner's last run, one each of `drafts`, and appends what was drawn. The
-  /// trust class of a token is by its probability.
+  /// Draws from the outputs of the runner's last run, one each of `drafts`, and appends what was drawn; where
+  /// the draft may branch, the likeliest other token beside it, which nothing follows. The trust class of a
+  /// token is by its probability.
   void append(StepRunner& runner, std::span<DraftInWriting* const> drafts);
 
   /// What a draft took, tokens that were read on included, for each of its steps.
@@ -41,10 +42,10 @@ class DraftWriting {
   double seconds_per_token() const { return seconds_; }
 
  private:
-  uint32_t read_on(const DraftRequest& request);
+  uint32_t read_on(const DraftInWriting& draft);
   static void add(DraftInWriting& draft, int32_t token, uint8_t trust);
-  int32_t draw(StepRunner& runner, const DraftRequest& request, size_t output);
-  int32_t draw_alone(StepRunner& runner, const DraftRequest& request, size_t output);
+  int32_t draw(StepRunner& runner, const DraftInWriting& draft, size_t output);
+  int32_t draw_alone(StepRunner& runner, const DraftInWriting& draft, size_t output);
 
   DrawScratch& scratch_;
   std::vector<int32_t> history_;

@@ -117,7 +117,11 @@ Status EngineImpl::start() {
                                             .activations = options_.activations,
                                             .interrupt = options_.interrupt,
                                             .trace = options_.trace}));
-  choose_context(*model_, ledger_, options_);
+  DrafterBytes drafter;
+  if (options_.speculation.sizer) {
+    HEADRACE_TRY(drafter, options_.speculation.sizer(*backend_));
+  }
+  choose_context(*model_, ledger_, drafter, options_);
   HEADRACE_TRY(store_,
                StateStore::create(*backend_, ledger_, model_->layer_groups(), store_options(options_)));
   // Last, so that a context beyond memory is refused with the bytes that it would take.

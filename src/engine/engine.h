@@ -73,6 +73,9 @@ struct DrafterWorld {
 };
 
 using DrafterMaker = std::function<Result<std::unique_ptr<Drafter>>(const DrafterWorld&)>;
+/// Bytes that a drafter will take, by the engine's options: weights, keys and values.
+using DrafterBytes = std::function<uint64_t(const EngineOptions&)>;
+using DrafterSizer = std::function<Result<DrafterBytes>(Backend&)>;
 
 /// Which of the drafted tokens are taken.
 enum class DraftRule : uint8_t {
@@ -87,9 +90,10 @@ struct SpeculationOptions {
   DrafterMaker drafter = {};
   uint32_t most = 8;      // tokens of a draft, at most kMaxDraftNodes
   bool automatic = true;  // as many as pay, down to none; otherwise `most` wherever there is room
-  uint32_t branches = 1;  // ways in which a draft may go on at most; more than one makes it a tree
+  uint32_t branches = 1;  // leaves that a draft may have, at most kMaxDraftBranches; more than one: a tree
   DraftRule rule = DraftRule::coupled;
   DrafterMaker second = {};  // asked where the first has less to say; empty: nobody
+  DrafterSizer sizer = {};   // an automatic context leaves what it says; empty: nothing
 };
 
 /// What a step may do. May change between steps.

@@ -25,6 +25,10 @@ Status check_options(const EngineOptions& options) {
     return make_error(Errc::usage, "tokens of a draft: expected 1 to {}, found {}", kMaxDraftNodes,
                       options.speculation.most);
   }
+  if (options.speculation.branches == 0 || options.speculation.branches > kMaxDraftBranches) {
+    return make_error(Errc::usage, "branches of a draft: expected 1 to {}, found {}", kMaxDraftBranches,
+                      options.speculation.branches);
+  }
   for (const DType type : {options.key_type, options.value_type}) {
     if (info_of(type).quantised)
       return make_error(Errc::usage, "KV cache: type {} is not F32, F16 or BF16", name_of(type));
@@ -84,9 +88,13 @@ StateStoreOptions store_options(const EngineOptions& options) {
           .branches = options.speculation.drafter ? options.speculation.branches : 1};
 }
 
-void choose_context(const Model& model, const MemoryLedger& ledger, EngineOptions& options) {
+void choose_context(const Model& model, const MemoryLedger& ledger, const DrafterBytes& drafter,
+                    EngineOptions& options) {
   const uint64_t free = (ledger.cap() - std::min(ledger.cap(), ledger.used())) / 10 * 9;
-  const auto fits = [&] { return StateStore::bytes(model.layer_groups(), store_options(options)) <= free; };
+  const auto fits = [&] {
+    const uint64_t drafts = drafter ? drafter(options) : 0;
+    return StateStore::bytes(model.layer_groups(), store_options(options)) + drafts <= free;
+  };
   const auto largest = [&](auto set, uint64_t most) {  // in pages
     uint64_t low = 1;
     for (uint64_t high = most / options.page_tokens + 1; low < high;) {

@@ -14,6 +14,8 @@ uint64_t host_bytes(const ModelInfo& info, const EngineOptions& options);
 StateStoreOptions store_options(const EngineOptions& options);
 /// What was not asked for becomes what fits into the ledger; a tenth of what is free stays for the plan's
 /// arrays and the rest of the program.
-void choose_context(const Model& model, const MemoryLedger& ledger, EngineOptions& options);
+/// `drafter` may be empty.
+void choose_context(const Model& model, const MemoryLedger& ledger, const DrafterBytes& drafter,
+                    EngineOptions& options);
 
 }  // namespace headrace

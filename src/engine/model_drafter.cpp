@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <optional>
 
 #include "cache/state_store.h"
@@ -60,6 +61,17 @@ class ModelDrafter final : public Drafter {
 constexpr size_t kFewTokens = 16;
 constexpr double kReadStep = 0.3;
 
+uint32_t rows_for(const EngineOptions& options) {
+  return std::max(std::min(options.batch_rows, kMostRows), options.sequences);
+}
+StateStoreOptions own_store_options(const EngineOptions& options) {
+  return {.format = {options.key_type, options.value_type, options.page_tokens},
+          .sequences = options.sequences,
+          .context = options.context,
+          .tokens = options.kv_tokens,
+          .max_rows = rows_for(options)};
+}
+
 Status ModelDrafter::start(const ModelFile& file, const DrafterWorld& world) {
   HEADRACE_TRY(const ModelInfo info, describe_model(file));
   const uint32_t vocab = world.model.info().vocab_size;
@@ -73,20 +85,15 @@ Status ModelDrafter::start(const ModelFile& file, const DrafterWorld& world) {
                                    .cancel = world.options.interrupt,
                                    .sizes_only = world.options.sizes_only}));
   const EngineOptions& options = world.options;
-  max_rows_ = std::max(std::min(options.batch_rows, kMostRows), options.sequences);
+  max_rows_ = rows_for(options);
   HEADRACE_TRY(runner_,
                StepRunner::create(world.backend, *model_, ledger_,
                                   {.max_rows = max_rows_,
                                    .max_outputs = std::min(options.sequences, DraftWriting::kMostOutputs),
                                    .activations = options.activations,
                                    .interrupt = options.interrupt}));
-  HEADRACE_TRY(store_,
-               StateStore::create(world.backend, ledger_, model_->layer_groups(),
-                                  {.format = {options.key_type, options.value_type, options.page_tokens},
-                                   .sequences = options.sequences,
-                                   .context = options.context,
-                                   .tokens = options.kv_tokens,
-                                   .max_rows = max_rows_}));
+  HEADRACE_TRY(
+      store_, StateStore::create(world.backend, ledger_, model_->layer_groups(), own_store_options(options)));
   texts_.resize(options.sequences);
   for (Text& text : texts_) text.pending.reserve(options.speculation.most + 1);
   writers_.reserve(options.sequences);
@@ -226,6 +233,16 @@ Result<std::unique_ptr<Drafter>> make_model_drafter(const ModelFile& file, const
   auto drafter = std::make_unique<ModelDrafter>(world.ledger);
   HEADRACE_RETURN_IF_ERROR(drafter->start(file, world));
   return std::unique_ptr<Drafter>(std::move(drafter));
+}
+
+Result<DrafterBytes> model_drafter_bytes(const ModelFile& file, Backend& backend) {
+  MemoryLedger weights(std::numeric_limits<uint64_t>::max());
+  HEADRACE_TRY(const std::unique_ptr<Model> model,
+               load_model(file, backend, weights, {.progress = {}, .cancel = nullptr, .sizes_only = true}));
+  const std::vector<LayerGroup> groups(model->layer_groups().begin(), model->layer_groups().end());
+  return DrafterBytes([bytes = weights.used(), groups](const EngineOptions& options) {
+    return bytes + StateStore::bytes(groups, own_store_options(options));
+  });
 }
 
 }  // namespace headrace

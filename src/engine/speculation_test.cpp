@@ -208,6 +208,55 @@ TEST_P(SpeculationTest, AnotherDraftModelChangesNoAnswer) {
   }
 }
 
+// Counts drafts that branch.
+class BranchCounter final : public Drafter {
+ public:
+  BranchCounter(std::unique_ptr<Drafter> inner, uint64_t& branched)
+      : inner_(std::move(inner)), branched_(branched) {}
+
+  std::string_view name() const override { return inner_->name(); }
+  void propose(std::span<const DraftRequest> requests) override {
+    inner_->propose(requests);
+    for (const DraftRequest& request : requests) branched_ += request.draft->leaves() > 1 ? 1 : 0;
+  }
+  void forget(uint64_t sequence) override { inner_->forget(sequence); }
+
+ private:
+  std::unique_ptr<Drafter> inner_;
+  uint64_t& branched_;
+};
+
+TEST_P(SpeculationTest, EveryDrafterMayBranchAndChangesNoAnswer) {
+  const std::vector<Request> requests = repeating_requests(12, 40);
+  const std::vector<Answer> expected = plain(requests);
+  const DrafterMaker drafters[] = {
+      [](const DrafterWorld&) -> Result<std::unique_ptr<Drafter>> {
+        return make_ngram_drafter({.shortest = 1});
+      },
+      model(5, DType::F32),
+      [](const DrafterWorld& world) {
+        std::vector<bool> layers(world.model.info().n_layers, true);
+        layers.back() = false;
+        return make_self_drafter(layers, world);
+      },
+  };
+  for (const DrafterMaker& drafter : drafters) {
+    for (const uint32_t sequences : {1U, 5U}) {
+      uint64_t branched = 0;
+      EngineOptions o = many(sequences, sequences == 1 ? 0 : 512);
+      o.speculation = {
+          [&](const DrafterWorld& world) -> Result<std::unique_ptr<Drafter>> {
+            HEADRACE_TRY(auto inner, drafter(world));
+            return std::unique_ptr<Drafter>(std::make_unique<BranchCounter>(std::move(inner), branched));
+          },
+          9, false, 3};
+      const EngineStats stats = expect_same(o, requests, expected);
+      EXPECT_GT(stats.drafts.tokens, 50U);
+      EXPECT_GT(branched, 10U);
+    }
+  }
+}
+
 // Forgets everybody after each round, so that texts are read anew.
 class ForgetfulDrafter final : public Drafter {
  public:

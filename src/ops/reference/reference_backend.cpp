@@ -43,7 +43,7 @@ float dot_quantised(DType type, const std::byte* w, const int8_t* q, const float
       }
       const float scale = scales[i / info.block_elements];
       acc = std::fmaf(static_cast<float>(products), block.d * scale, acc);
-      if (info_of(type).minimum) acc = std::fmaf(static_cast<float>(minimums), -(block.dmin * scale), acc);
+      if (info_of(type).minimum) acc = std::fmaf(static_cast<float>(minimums) * scale, -block.dmin, acc);
     }
     sum.add(acc);
   }

@@ -137,7 +137,7 @@ static void groups_of_32(const LinearTask& t, size_t row) {
           products = fma(set1(x.sum_32(r, g)), set1(static_cast<float>(-Format::offset)), products);
         const V16 scale = set1(x.scale(r, g));
         acc[r] = fma(products, mul(d, scale), acc[r]);
-        if (Format::minimum) acc[r] = fma(set1(x.sum_32(r, g)), mul(m, scale), acc[r]);
+        if (Format::minimum) acc[r] = fma(set1(x.sum_32(r, g) * x.scale(r, g)), m, acc[r]);
       }
     }
     sums.add(acc);
@@ -172,12 +172,12 @@ static void super_blocks(const LinearTask& t, size_t row) {
       for (int r = 0; r < R; ++r) minimums[r] = dot_pair(minimums[r], twice, x.pair_of_sums(r, 8 * b + g));
     }
     const V16 d = halves(p + Format::scales_at + 256);
-    const V16 dmin = halves(p + Format::scales_at + 256 + kHalvesBytes);
+    const V16 dmin = negate(halves(p + Format::scales_at + 256 + kHalvesBytes));
     V16 acc[R];
     for (int r = 0; r < R; ++r) {
       const V16 scale = set1(x.scale(r, b));
       acc[r] = fma(to_float(products[r]), mul(d, scale), set1(0.0F));
-      acc[r] = fma(to_float(minimums[r]), negate(mul(dmin, scale)), acc[r]);
+      acc[r] = fma(mul(to_float(minimums[r]), scale), dmin, acc[r]);
     }
     sums.add(acc);
   }

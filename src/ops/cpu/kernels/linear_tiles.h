@@ -184,20 +184,31 @@ struct GroupUnit {
   size_t groups = 0;
   const GroupSegment<Format>* segment = nullptr;
   const SegmentStep* step = nullptr;
+  const float (*scaled_sums)[kTileRows] = nullptr;  // of groups, where the format has a minimum
 };
+
+// What minimums are multiplied with: each group's sum times its scale.
+static inline void scale_sums(const RowTile& rows, size_t groups, float (&out)[8][kTileRows]) {
+  const size_t count = groups * rows.width;
+  if (rows.width == kTileRows) {
+    for (size_t g = 0; g < groups; ++g)
+      store(out[g], mul(load(rows.sums_32 + g * kTileRows), load(rows.scales + g * kTileRows)));
+    return;
+  }
+  for (size_t i = 0; i < count; ++i) out[i / rows.width][i % rows.width] = rows.sums_32[i] * rows.scales[i];
+}
 
 // Sums of group `Group` become floats.
 template <size_t Group, typename Format, size_t Begin, size_t End>
 [[gnu::always_inline]] static inline void groups_to_floats(const GroupUnit<Format>& unit,
                                                            const int32_t (&sums)[16][16], V16 (&acc)[16]) {
   const float* scales = unit.rows.scales + Group * unit.rows.width;
-  const float* sums_32 = unit.rows.sums_32 + Group * unit.rows.width;
   for_each_index<Begin, End>([&](auto r) HEADRACE_INLINE {
     const V16 scale = set1(scales[r.value]);
     const V16 d = mul(unit.segment->d[Group], scale);
     acc[r.value] = fma(to_float(load_ints(sums[r.value])), d, acc[r.value]);
     if (Format::minimum)
-      acc[r.value] = fma(set1(sums_32[r.value]), mul(unit.segment->m[Group], scale), acc[r.value]);
+      acc[r.value] = fma(set1(unit.scaled_sums[Group][r.value]), unit.segment->m[Group], acc[r.value]);
   });
 }
 
@@ -211,6 +222,8 @@ static void group_tiles(const LinearTask& t, size_t tiles) {
   SegmentOrder order(segments);
   SegmentStep steps[2];
   alignas(4096) int32_t sums[8][16][16];
+  alignas(64) float scaled_sums[2][8][kTileRows];
+  size_t unit_number = 0;
   V16 acc[16];
   for_each_index<0, 16>([&](auto r) HEADRACE_INLINE { acc[r.value] = set1(0.0F); });
   GroupUnit<Format> before;
@@ -228,6 +241,10 @@ static void group_tiles(const LinearTask& t, size_t tiles) {
         steps[at.segment % 2] = order.next();
       }
       now.rows = RowTile::at<32>(t, at.tile, at.segment);
+      if (Format::minimum) {
+        scale_sums(now.rows, now.groups, scaled_sums[unit_number % 2]);
+        now.scaled_sums = scaled_sums[unit_number++ % 2];
+      }
     }
     for_each_index<0, 8>([&](auto g) HEADRACE_INLINE {
       constexpr size_t group = g.value;
@@ -292,7 +309,8 @@ struct ScaledUnsigned {
     V16 d;
     V16 dmin;
     I16 pairs[8];
-    explicit Constants(const std::byte* p) : d(halves(p + d_at)), dmin(halves(p + d_at + kHalvesBytes)) {
+    explicit Constants(const std::byte* p)
+        : d(halves(p + d_at)), dmin(negate(halves(p + d_at + kHalvesBytes))) {
       for_each_index<0, 8>([&](auto g) {
         const I16 minimum = load_u8(bytes(p + Format::scales_at) + 128 + 16 * g.value);
         pairs[g.value] = pair_16(minimum, minimum);
@@ -305,7 +323,7 @@ struct ScaledUnsigned {
         even = dot_pair(even, pairs[2 * g.value], sums_16 + 2 * g.value * step);
         odd = dot_pair(odd, pairs[2 * g.value + 1], sums_16 + (2 * g.value + 1) * step);
       });
-      return fma(to_float(int_add(even, odd)), negate(mul(dmin, scale)), acc);
+      return fma(mul(to_float(int_add(even, odd)), scale), dmin, acc);
     }
   };
 };
