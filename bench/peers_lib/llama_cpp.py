@@ -25,6 +25,8 @@ TARGETS = ("llama-bench", "llama-batched-bench")
 FLAGS = ("-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", "-DLLAMA_OPENSSL=OFF", "-DLLAMA_BUILD_TESTS=OFF",
          "-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_BUILD_SERVER=OFF", "-DLLAMA_BUILD_MTMD=OFF",
          "-DLLAMA_BUILD_UI=OFF")
+SERVER_FLAGS = ("-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", "-DLLAMA_OPENSSL=OFF", "-DLLAMA_BUILD_TESTS=OFF",
+                "-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_BUILD_SERVER=ON", "-DLLAMA_BUILD_UI=OFF", "-DLLAMA_CURL=OFF")
 
 
 def check_sum(path, expected=SHA256):
@@ -86,20 +88,26 @@ def unpack(cache):
     return sources
 
 
-def build(cache, compiler, jobs):
+def build(cache, compiler, jobs, name=None, targets=TARGETS, flags=FLAGS):
     """The folder with the programs of one compiler."""
     sources = unpack(cache)
-    folder = cache / f"build-{compiler}"
+    folder = cache / (name or f"build-{compiler}")
     c, cxx = COMPILERS[compiler]
     if shutil.which(cxx) is None:
         raise Failure(f"{cxx} is not installed; tools/install-deps --peers does it")
-    if not all((folder / "bin" / target).exists() for target in TARGETS):
+    if not all((folder / "bin" / target).exists() for target in targets):
         print(f"building llama.cpp with {compiler}: minutes; {folder}.log tells how far it is", flush=True)
     logged(["cmake", "-G", "Ninja", "-S", sources, "-B", folder, f"-DCMAKE_C_COMPILER={c}",
-            f"-DCMAKE_CXX_COMPILER={cxx}", *FLAGS], f"{folder}.log", f"llama.cpp cannot be configured with {compiler}")
-    logged(["cmake", "--build", folder, "-j", str(jobs), "--target", *TARGETS], f"{folder}.log",
+            f"-DCMAKE_CXX_COMPILER={cxx}", *flags], f"{folder}.log", f"llama.cpp cannot be configured with {compiler}")
+    logged(["cmake", "--build", folder, "-j", str(jobs), "--target", *targets], f"{folder}.log",
            f"llama.cpp cannot be built with {compiler}")
     return folder / "bin"
+
+
+def server(cache, jobs):
+    """The folder with llama-server, built by clang."""
+    cache.mkdir(parents=True, exist_ok=True)
+    return build(cache, "clang-19", jobs, "build-server", ("llama-server",), SERVER_FLAGS)
 
 
 def builds(cache, jobs):

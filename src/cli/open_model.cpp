@@ -123,9 +123,17 @@ Result<OpenModel> open_model(const ModelFlags& flags, const EngineFlags& engine_
     options.sequences = std::max(options.sequences, engine_flags.speculation.window);
   }
   // The program's own memory is part of what it may take. In whole MiB, so that one run's is the next one's.
-  HEADRACE_RETURN_IF_ERROR(
-      ledger->reserve(MemoryUse::host, round_up(own_memory_bytes() + host_bytes(info, options), kHostUnit),
-                      "the program itself", "a larger --memory would help"));
+  const uint64_t own_bytes = own_memory_bytes();
+  uint64_t host_booked = 0;
+  const auto book_host = [&](uint32_t context) {
+    EngineOptions of = options;
+    of.context = context;
+    const uint64_t all = round_up(own_bytes + host_bytes(info, of), kHostUnit);
+    const uint64_t more = all - std::min(all, host_booked);
+    host_booked += more;
+    return ledger->reserve(MemoryUse::host, more, "the program itself", "a larger --memory would help");
+  };
+  HEADRACE_RETURN_IF_ERROR(book_host(options.context == 0 ? 1 : options.context));
 
   Progress progress("loading", Progress::Unit::bytes, flags.quiet || engine_flags.sizes_only,
                     std::chrono::seconds(1));
@@ -137,6 +145,7 @@ Result<OpenModel> open_model(const ModelFlags& flags, const EngineFlags& engine_
   const auto create = schedule == "eqspec" ? make_padded_engine : Engine::create;
   HEADRACE_TRY(std::unique_ptr<Engine> engine,
                create(std::move(backend), std::move(model), *ledger, options));
+  HEADRACE_RETURN_IF_ERROR(book_host(engine->context()));  // an automatic one has been chosen now
   if (!engine_flags.no_warmup && !engine_flags.sizes_only) HEADRACE_RETURN_IF_ERROR(warm_up(*engine));
   HEADRACE_RETURN_IF_ERROR(stop_if_interrupted());
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();

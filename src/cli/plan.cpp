@@ -13,6 +13,7 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "core/system_memory.h"
+#include "decode/draft.h"
 #include "engine/engine_options.h"
 
 namespace headrace::cli {
@@ -76,7 +77,14 @@ uint64_t made_sure(const PlanFlags& flags, uint64_t guess, Set set) {
 }
 
 Json alternatives(const PlanFlags& flags, const Guesses& guesses, uint32_t context) {
+  const bool drafts = flags.engine.speculation.any();
   return {
+      {"draft_tokens_at_this_context", !drafts ? 0
+                                               : made_sure(flags, kMaxDraftNodes,
+                                                           [&](EngineFlags& engine, uint32_t n) {
+                                                             engine.context = context;
+                                                             engine.speculation.most = n;
+                                                           })},
       {"context_of_one_sequence", made_sure(flags, guesses.context_of_one,
                                             [](EngineFlags& engine, uint32_t n) {
                                               engine.context = n;
@@ -102,6 +110,7 @@ Json plan_json(const PlanFlags& flags, const OpenModel& model) {
           {"context", model.engine->context()},
           {"sequences", flags.engine.sequences},
           {"draft_tokens", drafts ? flags.engine.speculation.most : 0},
+          {"draft_branches", drafts ? flags.engine.speculation.branches : 0},
           {"bytes", std::move(parts)},
           {"total_bytes", ledger.used()},
           {"budget_bytes", ledger.cap()},
@@ -113,6 +122,8 @@ std::string plan_text(const Json& plan) {
                                  grouped(plan["context"].get<uint64_t>()), plan["sequences"].get<uint64_t>());
   if (plan["draft_tokens"] > 0)
     text += fmt::format(", drafts of up to {}", plan["draft_tokens"].get<uint64_t>());
+  if (plan["draft_branches"] > 1)
+    text += fmt::format(" in {} branches", plan["draft_branches"].get<uint64_t>());
   text += "\n\n";
   const auto line = [&](std::string_view name, uint64_t bytes) {
     text += fmt::format("{:<14}{:>16}  {}\n", name, grouped(bytes), human_bytes(bytes));
@@ -125,10 +136,13 @@ std::string plan_text(const Json& plan) {
                   human_bytes(plan["file_bytes"].get<uint64_t>()));
   const Json& fits = plan["fits"];
   text += fmt::format(
-      "Into this budget fit a context of {} for one sequence, of {} for each, or {} sequences as they are.\n",
+      "Into this budget fit a context of {} for one sequence, of {} for each, or {} sequences as they are",
       grouped(fits["context_of_one_sequence"].get<uint64_t>()),
       grouped(fits["context_of_each"].get<uint64_t>()),
       grouped(fits["sequences_at_this_context"].get<uint64_t>()));
+  if (plan["draft_tokens"] > 0)
+    text += fmt::format(", or drafts of {}", fits["draft_tokens_at_this_context"].get<uint64_t>());
+  text += ".\n";
   return text;
 }
 

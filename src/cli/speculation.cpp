@@ -91,7 +91,9 @@ Result<SpeculationOptions> speculation_of(const SpeculationFlags& flags) {
     HEADRACE_TRY(ModelFile opened, open_model_file({flags.draft_model}));
     const auto file = std::make_shared<const ModelFile>(std::move(opened));
     model = [file](const DrafterWorld& world) { return make_model_drafter(*file, world); };
-    options.sizer = [file](Backend& backend) { return model_drafter_bytes(*file, backend); };
+    options.sizer = [file](Backend& backend, const EngineOptions& engine) {
+      return model_drafter_bytes(*file, backend, engine);
+    };
   }
   if (type == "ngram" || type == "auto") {
     options.drafter = [](const DrafterWorld&) -> Result<std::unique_ptr<Drafter>> {

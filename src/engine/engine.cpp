@@ -119,7 +119,7 @@ Status EngineImpl::start() {
                                             .trace = options_.trace}));
   DrafterBytes drafter;
   if (options_.speculation.sizer) {
-    HEADRACE_TRY(drafter, options_.speculation.sizer(*backend_));
+    HEADRACE_TRY(drafter, options_.speculation.sizer(*backend_, options_));
   }
   choose_context(*model_, ledger_, drafter, options_);
   HEADRACE_TRY(store_,

@@ -73,9 +73,9 @@ struct DrafterWorld {
 };
 
 using DrafterMaker = std::function<Result<std::unique_ptr<Drafter>>(const DrafterWorld&)>;
-/// Bytes that a drafter will take, by the engine's options: weights, keys and values.
+/// Bytes that a drafter will take, by the engine's options: for contexts that are being considered.
 using DrafterBytes = std::function<uint64_t(const EngineOptions&)>;
-using DrafterSizer = std::function<Result<DrafterBytes>(Backend&)>;
+using DrafterSizer = std::function<Result<DrafterBytes>(Backend&, const EngineOptions&)>;
 
 /// Which of the drafted tokens are taken.
 enum class DraftRule : uint8_t {

@@ -70,9 +70,9 @@ uint64_t host_bytes(const ModelInfo& info, const EngineOptions& options) {
   constexpr uint64_t kPerPage = 1024;  // of the cache: its node, tokens, places in plans
   constexpr uint64_t kPerRow = 512;    // of a step: rows, plans, events
   constexpr uint64_t kPerSequence = 16 << 10;
-  const uint64_t context = options.context == 0 ? info.context_length : options.context;
-  const uint64_t tokens = options.kv_tokens == 0 ? context * options.sequences : options.kv_tokens;
-  const uint64_t texts = (options.speculation.drafter ? 3 : 1) * context * sizeof(int32_t);
+  const uint64_t tokens =
+      options.kv_tokens == 0 ? uint64_t{options.context} * options.sequences : options.kv_tokens;
+  const uint64_t texts = (options.speculation.drafter ? 3 : 1) * uint64_t{options.context} * sizeof(int32_t);
   const uint64_t drafts = options.speculation.drafter ? 2 : 1;
   const uint64_t odds = options.speculation.rule == DraftRule::rejection ? sizeof(TokenProbability) : 0;
   return info.vocab_size * (kPerToken + odds) + drafts * tokens / options.page_tokens * kPerPage +
@@ -92,8 +92,8 @@ void choose_context(const Model& model, const MemoryLedger& ledger, const Drafte
                     EngineOptions& options) {
   const uint64_t free = (ledger.cap() - std::min(ledger.cap(), ledger.used())) / 10 * 9;
   const auto fits = [&] {
-    const uint64_t drafts = drafter ? drafter(options) : 0;
-    return StateStore::bytes(model.layer_groups(), store_options(options)) + drafts <= free;
+    const uint64_t besides = (drafter ? drafter(options) : 0) + host_bytes(model.info(), options);
+    return StateStore::bytes(model.layer_groups(), store_options(options)) + besides <= free;
   };
   const auto largest = [&](auto set, uint64_t most) {  // in pages
     uint64_t low = 1;

@@ -9,7 +9,8 @@ namespace headrace {
 Status check_options(const EngineOptions& options);
 /// What Engine::submit() refuses.
 Status check_request(const Request& request, size_t vocab, uint32_t context);
-/// Host memory that an engine's lists take once it is at work, its drafters' too: about, and rather more.
+/// Host memory that an engine's lists take once it is at work, its drafters' too: about, and rather more. The
+/// context is a number, not 0.
 uint64_t host_bytes(const ModelInfo& info, const EngineOptions& options);
 StateStoreOptions store_options(const EngineOptions& options);
 /// What was not asked for becomes what fits into the ledger; a tenth of what is free stays for the plan's

@@ -64,6 +64,12 @@ constexpr double kReadStep = 0.3;
 uint32_t rows_for(const EngineOptions& options) {
   return std::max(std::min(options.batch_rows, kMostRows), options.sequences);
 }
+StepRunnerOptions runner_options(const EngineOptions& options) {
+  return {.max_rows = rows_for(options),
+          .max_outputs = std::min(options.sequences, DraftWriting::kMostOutputs),
+          .activations = options.activations,
+          .interrupt = options.interrupt};
+}
 StateStoreOptions own_store_options(const EngineOptions& options) {
   return {.format = {options.key_type, options.value_type, options.page_tokens},
           .sequences = options.sequences,
@@ -86,12 +92,7 @@ Status ModelDrafter::start(const ModelFile& file, const DrafterWorld& world) {
                                    .sizes_only = world.options.sizes_only}));
   const EngineOptions& options = world.options;
   max_rows_ = rows_for(options);
-  HEADRACE_TRY(runner_,
-               StepRunner::create(world.backend, *model_, ledger_,
-                                  {.max_rows = max_rows_,
-                                   .max_outputs = std::min(options.sequences, DraftWriting::kMostOutputs),
-                                   .activations = options.activations,
-                                   .interrupt = options.interrupt}));
+  HEADRACE_TRY(runner_, StepRunner::create(world.backend, *model_, ledger_, runner_options(options)));
   HEADRACE_TRY(
       store_, StateStore::create(world.backend, ledger_, model_->layer_groups(), own_store_options(options)));
   texts_.resize(options.sequences);
@@ -235,13 +236,15 @@ Result<std::unique_ptr<Drafter>> make_model_drafter(const ModelFile& file, const
   return std::unique_ptr<Drafter>(std::move(drafter));
 }
 
-Result<DrafterBytes> model_drafter_bytes(const ModelFile& file, Backend& backend) {
-  MemoryLedger weights(std::numeric_limits<uint64_t>::max());
+Result<DrafterBytes> model_drafter_bytes(const ModelFile& file, Backend& backend,
+                                         const EngineOptions& options) {
+  MemoryLedger ledger(std::numeric_limits<uint64_t>::max());
   HEADRACE_TRY(const std::unique_ptr<Model> model,
-               load_model(file, backend, weights, {.progress = {}, .cancel = nullptr, .sizes_only = true}));
+               load_model(file, backend, ledger, {.progress = {}, .cancel = nullptr, .sizes_only = true}));
+  HEADRACE_TRY(const StepRunner runner, StepRunner::create(backend, *model, ledger, runner_options(options)));
   const std::vector<LayerGroup> groups(model->layer_groups().begin(), model->layer_groups().end());
-  return DrafterBytes([bytes = weights.used(), groups](const EngineOptions& options) {
-    return bytes + StateStore::bytes(groups, own_store_options(options));
+  return DrafterBytes([bytes = ledger.used(), groups](const EngineOptions& considered) {
+    return bytes + StateStore::bytes(groups, own_store_options(considered));
   });
 }
 

@@ -14,7 +14,8 @@ namespace headrace {
 /// load_model() does, and with unsupported for another vocabulary than the target's.
 Result<std::unique_ptr<Drafter>> make_model_drafter(const ModelFile& file, const DrafterWorld& world);
 
-/// What such a drafter would take. Reads no weights.
-Result<DrafterBytes> model_drafter_bytes(const ModelFile& file, Backend& backend);
+/// What such a drafter would take, in an engine with `options` and one context or another. Reads no weights.
+Result<DrafterBytes> model_drafter_bytes(const ModelFile& file, Backend& backend,
+                                         const EngineOptions& options);
 
 }  // namespace headrace

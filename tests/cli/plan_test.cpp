@@ -40,6 +40,11 @@ TEST(Plan, MoreTakesMore) {
             2 * bytes_of(small, "KV cache"));
   EXPECT_LT(bytes_of(plan_of({"-c", "128", "-b", "16"}), "activations"), bytes_of(small, "activations"));
   EXPECT_GT(bytes_of(plan_of({"-c", "128", "-md", llama_file()}), "drafts"), bytes_of(small, "weights"));
+  const Json chain = plan_of({"-c", "128", "--spec-type", "ngram"});
+  const Json tree =
+      plan_of({"-c", "128", "--spec-type", "ngram", "--draft-max", "63", "--draft-branches", "8"});
+  EXPECT_GT(tree["total_bytes"].get<uint64_t>(), chain["total_bytes"].get<uint64_t>());
+  EXPECT_EQ(tree["draft_branches"], 8);
 }
 
 TEST(Plan, ARunKeepsToItAndIsRefusedBelow) {
@@ -63,6 +68,16 @@ TEST(Plan, ABudgetThatIsTooSmallIsRefusedWithWhatItTakes) {
   const Outcome outcome = headrace({"plan", "-m", llama_file(), "--memory", "1M"});
   EXPECT_NE(outcome.exit_code, 0);
   EXPECT_NE(outcome.err.find("the budget is 1048576"), std::string::npos) << outcome.err;
+}
+
+TEST(Plan, AnAutomaticContextLeavesRoomForADraftModel) {
+  const uint64_t small = plan_of({"-c", "64", "-np", "4", "-md", llama_file()})["total_bytes"];
+  const std::string budget = std::to_string(small + (uint64_t{4} << 20));
+  const Json plan = plan_of({"-np", "4", "-md", llama_file(), "--memory", budget});
+  EXPECT_GE(plan["context"], 64);
+  EXPECT_LT(plan["context"], 32768);
+  EXPECT_LE(plan["total_bytes"].get<uint64_t>(), small + (uint64_t{4} << 20));
+  EXPECT_GT(plan["fits"]["draft_tokens_at_this_context"], 0);
 }
 
 TEST(Plan, WhatFitsFits) {
