@@ -22,11 +22,10 @@ COMPILERS = {"g++": ("gcc", "g++"), "clang-19": ("clang-19", "clang++-19")}
 TARGETS = ("llama-bench", "llama-batched-bench")
 # OpenMP stays on, as llama.cpp has it by default: g++ brings its library, libomp-19-dev that of clang-19. The
 # rest is not needed for the two programs.
-FLAGS = ("-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", "-DLLAMA_OPENSSL=OFF", "-DLLAMA_BUILD_TESTS=OFF",
-         "-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_BUILD_SERVER=OFF", "-DLLAMA_BUILD_MTMD=OFF",
-         "-DLLAMA_BUILD_UI=OFF")
-SERVER_FLAGS = ("-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", "-DLLAMA_OPENSSL=OFF", "-DLLAMA_BUILD_TESTS=OFF",
-                "-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_BUILD_SERVER=ON", "-DLLAMA_BUILD_UI=OFF", "-DLLAMA_CURL=OFF")
+COMMON_FLAGS = ("-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", "-DLLAMA_OPENSSL=OFF", "-DLLAMA_BUILD_TESTS=OFF",
+                "-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_BUILD_UI=OFF")
+FLAGS = (*COMMON_FLAGS, "-DLLAMA_BUILD_SERVER=OFF", "-DLLAMA_BUILD_MTMD=OFF")
+SERVER_FLAGS = (*COMMON_FLAGS, "-DLLAMA_BUILD_SERVER=ON", "-DLLAMA_CURL=OFF")
 
 
 def check_sum(path, expected=SHA256):

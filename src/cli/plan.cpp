@@ -77,14 +77,13 @@ uint64_t made_sure(const PlanFlags& flags, uint64_t guess, Set set) {
 }
 
 Json alternatives(const PlanFlags& flags, const Guesses& guesses, uint32_t context) {
+  const auto longest_drafts = [&](EngineFlags& engine, uint32_t n) {
+    engine.context = context;
+    engine.speculation.most = n;
+  };
   const bool drafts = flags.engine.speculation.any();
   return {
-      {"draft_tokens_at_this_context", !drafts ? 0
-                                               : made_sure(flags, kMaxDraftNodes,
-                                                           [&](EngineFlags& engine, uint32_t n) {
-                                                             engine.context = context;
-                                                             engine.speculation.most = n;
-                                                           })},
+      {"draft_tokens_at_this_context", drafts ? made_sure(flags, kMaxDraftNodes, longest_drafts) : 0},
       {"context_of_one_sequence", made_sure(flags, guesses.context_of_one,
                                             [](EngineFlags& engine, uint32_t n) {
                                               engine.context = n;

@@ -67,6 +67,7 @@ TEST(NgramDrafter, ABranchThatLoopsRepeatsItself) {
       .sequence = 1, .tokens = text, .sampling = &greedy, .most = 24, .branches = 4, .draft = &draft};
   drafter->propose({&request, 1});
   ASSERT_EQ(draft.size(), 24U);
+  EXPECT_GT(draft.leaves(), 1U);
   // Every way through it is one that the text has gone, its draft included.
   for (uint32_t i = 0; i < draft.size(); ++i) {
     const int32_t parent = draft.node(i).parent;

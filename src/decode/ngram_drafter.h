@@ -1,7 +1,7 @@
 // Drafts from the text itself: what followed the last few tokens when they stood there before (prompt lookup,
-// with a vote where it happened more than once;
-// where a draft may branch, those that were outvoted have a branch of their own). Costs nothing, and is right
-// where answers repeat their prompts or themselves: code, summaries, retrieved passages.
+// with a vote where it happened more than once; where a draft may branch, who was outvoted has a branch).
+// Costs nothing, and is right where answers repeat their prompts or themselves: code, summaries, retrieved
+// passages.
 #pragma once
 
 #include <memory>

@@ -7,15 +7,6 @@ namespace {
 
 using namespace engine_testing;
 
-// Pages of 16 tokens, so that short prompts have several.
-EngineOptions many(uint32_t sequences, uint64_t kv_tokens = 0) {
-  EngineOptions o = options(64, sequences);
-  o.context = 160;
-  o.kv_tokens = kv_tokens;
-  o.page_tokens = 16;
-  return o;
-}
-
 class EngineBatch : public ::testing::TestWithParam<Family> {
  protected:
   World world(const EngineOptions& o, size_t threads = 1) {

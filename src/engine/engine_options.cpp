@@ -91,8 +91,11 @@ StateStoreOptions store_options(const EngineOptions& options) {
 void choose_context(const Model& model, const MemoryLedger& ledger, const DrafterBytes& drafter,
                     EngineOptions& options) {
   const uint64_t free = (ledger.cap() - std::min(ledger.cap(), ledger.used())) / 10 * 9;
+  const bool automatic = options.context == 0;
   const auto fits = [&] {
-    const uint64_t besides = (drafter ? drafter(options) : 0) + host_bytes(model.info(), options);
+    // Lists of a context that was asked for are booked already.
+    const uint64_t besides =
+        (drafter ? drafter(options) : 0) + (automatic ? host_bytes(model.info(), options) : 0);
     return StateStore::bytes(model.layer_groups(), store_options(options)) + besides <= free;
   };
   const auto largest = [&](auto set, uint64_t most) {  // in pages
@@ -104,7 +107,6 @@ void choose_context(const Model& model, const MemoryLedger& ledger, const Drafte
     }
     set(std::min(low * options.page_tokens, most));
   };
-  const bool automatic = options.context == 0;
   if (automatic) options.context = model.info().context_length;
   const uint64_t all = uint64_t{options.context} * options.sequences;
   if (options.kv_tokens == 0 && !fits()) {

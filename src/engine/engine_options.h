@@ -14,8 +14,7 @@ Status check_request(const Request& request, size_t vocab, uint32_t context);
 uint64_t host_bytes(const ModelInfo& info, const EngineOptions& options);
 StateStoreOptions store_options(const EngineOptions& options);
 /// What was not asked for becomes what fits into the ledger; a tenth of what is free stays for the plan's
-/// arrays and the rest of the program.
-/// `drafter` may be empty.
+/// arrays and the rest of the program. `drafter` may be empty; what it says stays, too.
 void choose_context(const Model& model, const MemoryLedger& ledger, const DrafterBytes& drafter,
                     EngineOptions& options);
 

@@ -68,6 +68,7 @@ TEST(Batch, DraftsAndSchedulesChangeNoAnswer) {
   ASSERT_EQ(reference.run({"-c", "256"}).exit_code, 0);
   const std::vector<std::vector<std::string>> ways = {
       {"--spec-type", "ngram"},
+      {"--spec-type", "ngram", "--draft-branches", "3", "-np", "6"},
       {"--spec-type", "auto", "-md", llama_file(), "-np", "4"},
       {"--spec-type", "ngram", "--spec-sched", "exspec", "--spec-window", "6", "-np", "3"},
       {"--spec-type", "model", "-md", llama_file(), "--spec-sched", "eqspec", "-np", "5"}};

@@ -92,6 +92,39 @@ TEST(Bench, CeilingsAreMeasuredWithinTheMemoryThatIsAllowed) {
   EXPECT_GT(lines[1]["share_of_read_stream"], 0.0);
 }
 
+TEST(Bench, DraftsOnPromptsByBothRules) {
+  const std::string prompts =
+      file_with("prompts.jsonl", R"({"prompt": "a b a b a b a b", "category": "loops"})");
+  for (const std::string rule : {"coupled", "rejection"}) {
+    for (const std::string temperature : {"0", "1"}) {
+      const Outcome outcome = headrace({"bench",
+                                        "-m",
+                                        llama_file(),
+                                        "--prompts",
+                                        prompts,
+                                        "--spec-type",
+                                        "model",
+                                        "-md",
+                                        llama_file(),
+                                        "--draft-fixed",
+                                        "--spec-rule",
+                                        rule,
+                                        "--temp",
+                                        temperature,
+                                        "-n",
+                                        "8",
+                                        "-r",
+                                        "1",
+                                        "--prompt-context",
+                                        "64",
+                                        "--no-ceilings"});
+      EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+      EXPECT_TRUE(contains(outcome.out, "| loops | 1 | 1 |")) << outcome.out;
+    }
+  }
+  EXPECT_TRUE(contains(headrace({"bench", "-m", llama_file(), "--temp", "1"}).err, "--prompts"));
+}
+
 TEST(Bench, WrongValuesNameTheFlag) {
   struct Case {
     std::vector<std::string> arguments;

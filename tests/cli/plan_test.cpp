@@ -40,7 +40,7 @@ TEST(Plan, MoreTakesMore) {
             2 * bytes_of(small, "KV cache"));
   EXPECT_LT(bytes_of(plan_of({"-c", "128", "-b", "16"}), "activations"), bytes_of(small, "activations"));
   EXPECT_GT(bytes_of(plan_of({"-c", "128", "-md", llama_file()}), "drafts"), bytes_of(small, "weights"));
-  const Json chain = plan_of({"-c", "128", "--spec-type", "ngram"});
+  const Json chain = plan_of({"-c", "128", "--spec-type", "ngram", "--draft-max", "63"});
   const Json tree =
       plan_of({"-c", "128", "--spec-type", "ngram", "--draft-max", "63", "--draft-branches", "8"});
   EXPECT_GT(tree["total_bytes"].get<uint64_t>(), chain["total_bytes"].get<uint64_t>());

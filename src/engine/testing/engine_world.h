@@ -93,6 +93,15 @@ inline EngineOptions options(uint32_t batch_rows, uint32_t sequences = 1) {
   return {.context = 512, .sequences = sequences, .batch_rows = batch_rows};
 }
 
+// Pages of 16 tokens, so that short prompts have several.
+inline EngineOptions many(uint32_t sequences, uint64_t kv_tokens = 0) {
+  EngineOptions o = options(64, sequences);
+  o.context = 160;
+  o.kv_tokens = kv_tokens;
+  o.page_tokens = 16;
+  return o;
+}
+
 inline Request random_request(uint32_t seed, size_t prompt_tokens, uint32_t new_tokens) {
   std::mt19937 random(seed);
   Request request;

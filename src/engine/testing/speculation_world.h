@@ -58,14 +58,6 @@ class OracleDrafter final : public Drafter {
   std::mt19937 random_{1};
 };
 
-inline EngineOptions many(uint32_t sequences, uint64_t kv_tokens = 0) {
-  EngineOptions o = options(64, sequences);
-  o.context = 160;
-  o.kv_tokens = kv_tokens;
-  o.page_tokens = 16;
-  return o;
-}
-
 class SpeculationTest : public ::testing::TestWithParam<Family> {
  protected:
   World world(const EngineOptions& o, size_t threads = 1) {

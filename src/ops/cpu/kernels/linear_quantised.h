@@ -1,7 +1,7 @@
 // Linear with quantised weights and int8 activations, one panel of 16 outputs at a time.
 //
 // Contract (docs/numerics.md, "Quantised weights"): a group's products are summed exactly in int32 and become
-// float once: acc = fma(float(sum), d_w * d_a, acc), then the format's minimum likewise; 256 inputs make a
+// float once: acc = fma(float(sum), d_w * d_a, acc), then the format's minimum; 256 inputs make a
 // segment, segments combine by R0's tree. An output depends on its own row and column alone.
 // Layout: panel.h. Bound: one row reads each weight byte once (memory); many rows do 512 products per group
 // and row in 8 VNNI instructions beside about 5 for scales (compute).

@@ -189,13 +189,13 @@ struct GroupUnit {
 
 // What minimums are multiplied with: each group's sum times its scale.
 static inline void scale_sums(const RowTile& rows, size_t groups, float (&out)[8][kTileRows]) {
-  const size_t count = groups * rows.width;
   if (rows.width == kTileRows) {
     for (size_t g = 0; g < groups; ++g)
       store(out[g], mul(load(rows.sums_32 + g * kTileRows), load(rows.scales + g * kTileRows)));
     return;
   }
-  for (size_t i = 0; i < count; ++i) out[i / rows.width][i % rows.width] = rows.sums_32[i] * rows.scales[i];
+  for (size_t i = 0; i < groups * rows.width; ++i)
+    out[i / rows.width][i % rows.width] = rows.sums_32[i] * rows.scales[i];
 }
 
 // Sums of group `Group` become floats.
