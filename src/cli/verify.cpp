@@ -13,6 +13,7 @@
 #include "cli/verify_report.h"
 #include "core/log.h"
 #include "core/system_memory.h"
+#include "core/threads.h"
 #include "decode/draft.h"
 #include "exactness/exactness.h"
 #include "ops/cpu/cpu_backend.h"
@@ -21,7 +22,8 @@
 namespace headrace::cli {
 namespace {
 
-constexpr size_t kThreads = 2;
+constexpr uint32_t kLeastThreads = 2;
+constexpr uint32_t kMostThreads = 256;
 constexpr uint32_t kMaxTrials = 1000000;
 
 struct VerifyFlags {
@@ -29,6 +31,7 @@ struct VerifyFlags {
   EngineFlags engine;
   TextFlags text;
   uint32_t trials = 200;
+  uint32_t threads = std::clamp(static_cast<uint32_t>(default_thread_count()), kLeastThreads, kMostThreads);
   uint64_t seed = 1;
   std::optional<uint32_t> trial;
   std::string tiers;
@@ -93,7 +96,7 @@ Status choose_prompts(const VerifyFlags& flags, const Tokenizer& tokenizer, Exac
 Status run_tier(const VerifyFlags& flags, const ModelFile& file, cpu::Tier tier, size_t index,
                 Exactness& exactness) {
   MemoryLedger ledger(std::min(flags.engine.memory, available_memory_bytes()));
-  std::unique_ptr<Backend> backend = make_cpu_backend(tier, kThreads, flags.engine.numerics);
+  std::unique_ptr<Backend> backend = make_cpu_backend(tier, flags.threads, flags.engine.numerics);
   Progress progress(fmt::format("loading for {}", cpu::name_of(tier)), Progress::Unit::bytes,
                     flags.model.quiet, std::chrono::seconds(1));
   const LoadOptions load = {.progress = [&](uint64_t done, uint64_t total) { progress.update(done, total); },
@@ -129,6 +132,7 @@ Status verify(const VerifyFlags& flags) {
   HEADRACE_TRY(const Tokenizer tokenizer, load_tokenizer(file));
   ExactnessOptions options;
   options.trials = flags.trials;
+  options.threads = flags.threads;
   options.seed = flags.seed;
   options.only = flags.trial;
   for (const cpu::Tier tier : tiers)
@@ -170,6 +174,8 @@ void register_verify(CLI::App& app, Action& action) {
   verb.get_option("--file")->description("Text to cut prompts from, '-' for standard input [random tokens]");
   begin_group(verb, "Trials");
   add_number(verb, "--trials", flags->trials, 1U, kMaxTrials, "How many [200]", "1 to 1000000");
+  add_number(verb, "--threads,-t", flags->threads, kLeastThreads, kMostThreads,
+             "Threads of trials at most; alone a request has one [as many as cores, at least 2]", "2 to 256");
   add_number(verb, "--seed,-s", flags->seed, uint64_t{0}, std::numeric_limits<uint64_t>::max(),
              "Seed of the trials [1]", "0 to 18446744073709551615");
   verb.add_option_function<std::string>(

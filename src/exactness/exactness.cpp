@@ -134,8 +134,8 @@ EngineOptions Exactness::engine_options(const Model& model) {
   engine.kv_tokens = uint64_t{exactness::kSequences} * 96 + 2 * uint64_t{shape.context};
   engine.batch_rows = exactness::kBatchRows;
   engine.output_rows = exactness::kOutputRows;
-  engine.decode_threads = 2;
-  engine.batch_threads = 2;
+  engine.decode_threads = std::max(state_->options.threads, 2U);
+  engine.batch_threads = engine.decode_threads;
   engine.prefix_cache = true;
   engine.interrupt = state_->options.cancel;
   engine.observer = &state_->observer;

@@ -26,6 +26,7 @@ struct ExactnessOptions {
   uint32_t trials = 200;
   uint64_t seed = 1;
   std::optional<uint32_t> only = {};      // this trial alone, whatever `trials` is
+  uint32_t threads = 2;                   // of trials at most, 2 or more; alone a probe has one
   std::vector<ExactnessTier> tiers = {};  // at least one; the first gives the answers to compare with
   std::vector<int32_t> text = {};         // prompts are cut from it; empty: random tokens
   std::vector<int32_t> tokens = {};       // that random prompts are made of; empty: all of the vocabulary

@@ -53,7 +53,7 @@ Tally::Tally(const ExactnessOptions& options, const ModelShape& shape) : shape_(
       histogram("sequences running at once", {"1", "2-4", "5-16", "17-63", "64"}),
       histogram("prompt tokens from the cache", {"0", "1-63", "64-127", "128+", "not whole pages"}),
       histogram("preemptions of the probe", {"0", "1", "2+"}),
-      histogram("threads", {"1", "2"}),
+      histogram("threads", {"1", "2+"}),
       histogram("sampling", {"greedy", "seeded", "hot", "penalties", "scored prompt", "several answers"}),
       histogram("kernels", {}),
   };
@@ -77,7 +77,7 @@ void Tally::add(const Trial& trial, const Probe& probe, const Facts& facts) {
   count(kReused, bucket_of(std::array<uint32_t, 4>{0, 63, 127, UINT32_MAX}, facts.reused));
   if (facts.reused % 64 != 0) count(kReused, 4);
   count(kPreemptions, std::min(facts.preemptions, 2U));
-  count(kThreads, trial.limits.decode_threads == 2 || trial.limits.batch_threads == 2 ? 1 : 0);
+  count(kThreads, std::max(trial.limits.decode_threads, trial.limits.batch_threads) > 1 ? 1 : 0);
   count(kSampling, probe.sampling_kind);
   if (probe.request.score_from) count(kSampling, kSamplingKinds);
   if (trial.n > 1) count(kSampling, kSamplingKinds + 1);

@@ -113,8 +113,10 @@ void Planner::choose_limits() {
   limits.sequences = kSequences;
   limits.chunk = kChunks[stratum(kChunk, kChunks.size())];
   const bool single = stratum(kThreads, 2) == 0;
-  limits.decode_threads = single ? 1 : random_.between(1, 2);
-  limits.batch_threads = single ? 1 : limits.decode_threads == 1 ? 2 : random_.between(1, 2);
+  // How many there are shall change nothing else about a trial.
+  const auto many = 2 + static_cast<uint32_t>(trial_.seed % (std::max(options_.threads, 2U) - 1));
+  limits.decode_threads = single || random_.between(1, 2) == 1 ? 1 : many;
+  limits.batch_threads = single ? 1 : limits.decode_threads == 1 || random_.between(1, 2) == 2 ? many : 1;
   const uint32_t rows = stratum(kRows, 5);
   limits.rows = rows < 2 ? kBatchRows : rows == 2 ? 256 : rows == 3 ? 64 : random_.between(64, kBatchRows);
   if (!probe_->is_long) return;

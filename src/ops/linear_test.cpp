@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <tuple>
 
 #include "ops/quantise.h"
 #include "ops/testing/promises.h"
@@ -108,25 +109,30 @@ TEST_P(LinearOnEveryTier, ARowDependsOnNothingButItself) {
   }
 }
 
-// int8 rows go in blocks that fit a cache: so many rows are several on every tier. The last panel is not
-// full.
+// int8 rows go in blocks that fit a cache: so many rows of 2,048 inputs are several on every tier; those of
+// 576 inputs have many rows to a block, and sums of three segments for each. The last panel is not full.
 TEST_P(LinearOnEveryTier, RowsOfLaterBlocksHaveTheBitsOfRowsAlone) {
-  constexpr uint32_t kInputs = 2048;
-  constexpr size_t kRows = 320;
   Random random(5);
-  for (const DType type : {DType::Q4_0, DType::Q4_1, DType::Q8_0, DType::Q4_K, DType::Q6_K}) {
-    const Case c = make_case(random, type, 17, kInputs, ActivationNumerics::int8);
+  for (const auto& [type, inputs, rows] :
+       std::initializer_list<std::tuple<DType, uint32_t, size_t>>{{DType::Q4_0, 2048, 320},
+                                                                  {DType::Q4_1, 2048, 320},
+                                                                  {DType::Q8_0, 2048, 320},
+                                                                  {DType::Q4_K, 2048, 320},
+                                                                  {DType::Q6_K, 2048, 320},
+                                                                  {DType::Q4_1, 576, 912}}) {
+    const Case c = make_case(random, type, 17, inputs, ActivationNumerics::int8);
     Device tested = device(2);
     const Linear linear = upload(tested, c);
-    const std::vector<float> x = random_floats(random, kRows * kInputs);
+    const std::vector<float> x = random_floats(random, rows * inputs);
     const std::vector<float> together = run(tested, c, linear, x);
-    for (const size_t row : {0, 23, 24, 119, 120, 239, 240, 255, 256, 319}) {
+    for (const size_t row : {size_t{0}, size_t{23}, size_t{24}, size_t{119}, size_t{120}, size_t{239},
+                             size_t{240}, size_t{255}, size_t{256}, rows - 1}) {
       const auto at = [](const std::vector<float>& values, size_t r, size_t width) {
         const auto begin = values.begin() + static_cast<ptrdiff_t>(r * width);
         return std::vector<float>(begin, begin + static_cast<ptrdiff_t>(width));
       };
-      ASSERT_TRUE(equal_bits(run(tested, c, linear, at(x, row, kInputs)), at(together, row, c.n)))
-          << describe(c, kRows) << ", row " << row;
+      ASSERT_TRUE(equal_bits(run(tested, c, linear, at(x, row, inputs)), at(together, row, c.n)))
+          << describe(c, rows) << ", row " << row;
     }
   }
 }

@@ -92,7 +92,7 @@ TEST(Verify, ATrialRunsAloneAndIsTheSame) {
 }
 
 TEST(Verify, UnknownFlagsTiersAndEmptyTextsAreRefused) {
-  EXPECT_EQ(headrace({"verify", "-m", llama_file(), "--threads", "2"}).exit_code, 2);
+  EXPECT_EQ(headrace({"verify", "-m", llama_file(), "--threads", "1"}).exit_code, 2);
   EXPECT_EQ(headrace({"verify", "-m", llama_file(), "--trials", "0"}).exit_code, 2);
   const Outcome tier = headrace({"verify", "-m", llama_file(), "--tiers", "portable,mmx"});
   EXPECT_EQ(tier.exit_code, 2);

@@ -401,10 +401,10 @@ class CpuBackend final : public Backend {
     return rows_in_block(machine_->tile_size(k) * sizeof(uint16_t) / machine_->tile_rows,
                          machine_->tile_rows);
   }
-  // For any number of inputs up to k.
+  // For any number of inputs up to k: more inputs can have fewer rows in a block, and need less.
   size_t most_segment_floats(size_t k) const {
     size_t most = 0;
-    for (size_t inputs = 256; inputs <= k; inputs += 256) {
+    for (size_t inputs = 32; inputs <= k; inputs += 32) {
       if (kernels_.keeps_segments)
         most = std::max(most, cpu::segment_floats(std::min(quantised_block(inputs), max_rows_), inputs));
       if (machine_ != nullptr && machine_->keeps_segments)

@@ -8,7 +8,7 @@
 #include "ops/cpu/kernels/vec_avx2.h"
 
 namespace headrace::cpu::HEADRACE_TIER {
-constexpr size_t kTileRows = 2;
+constexpr size_t kTileRows = 4;
 constexpr size_t kRowBlockBytes = size_t{256} << 10;
 constexpr bool kKeepsSegments = false;
 }  // namespace headrace::cpu::HEADRACE_TIER

@@ -10,7 +10,7 @@
 
 namespace headrace::ops_testing {
 
-inline constexpr ScratchNeeds kTestScratch = {.max_rows = 320, .max_k = 2048, .max_d_head = 256};
+inline constexpr ScratchNeeds kTestScratch = {.max_rows = 912, .max_k = 2048, .max_d_head = 256};
 
 /// What was uploaded or made stays until the Device dies. Every array lies between guards, which are checked
 /// at each download; fresh memory is NaN, so that an output which no op wrote shows.

@@ -12,10 +12,18 @@ namespace headrace::cpu::HEADRACE_TIER {
 
 constexpr float kMinusInfinity = -__builtin_inff();
 
-static inline V16 load_typed(DType type, const std::byte* p, size_t index) {
-  if (type == DType::F32) return load(reinterpret_cast<const float*>(p) + index);
-  if (type == DType::F16) return load_f16(reinterpret_cast<const uint16_t*>(p) + index);
+template <DType Type>
+static inline V16 load_typed(const std::byte* p, size_t index) {
+  if constexpr (Type == DType::F32) return load(reinterpret_cast<const float*>(p) + index);
+  if constexpr (Type == DType::F16) return load_f16(reinterpret_cast<const uint16_t*>(p) + index);
   return load_bf16(reinterpret_cast<const uint16_t*>(p) + index);
+}
+// Calls f.template operator()<Type>(): no loop asks for the type again.
+template <typename F>
+static inline void with_type(DType type, const F& f) {
+  if (type == DType::F32) return f.template operator()<DType::F32>();
+  if (type == DType::F16) return f.template operator()<DType::F16>();
+  f.template operator()<DType::BF16>();
 }
 static inline float get_typed(DType type, const std::byte* p, size_t index) {
   if (type == DType::F32) return reinterpret_cast<const float*>(p)[index];
@@ -101,29 +109,41 @@ static inline void ask_for_two_lines(const std::byte* ahead, size_t step) {
   __builtin_prefetch(ahead + 128 * step + 64);
 }
 
+// Products of Q queries with the keys of V vectors of 16 slots, summed over d from begin to end.
+template <DType Type, int Q, int V>
+static inline void score_segment(const AttendTask& t, size_t first, const std::byte* keys, size_t slot,
+                                 size_t begin, size_t end, const std::byte* ahead, V16 (&out)[Q * V]) {
+  const size_t page_tokens = t.kv->page_tokens;
+  const float* x[Q];
+  for (int q = 0; q < Q; ++q) x[q] = t.q[first + static_cast<size_t>(q)];
+  V16 acc[Q * V];  // of its own, or g++ would store `out` in every turn
+  for (int i = 0; i < Q * V; ++i) acc[i] = set1(0.0F);
+  for (size_t i = begin; i < end; ++i) {
+    if (ahead != nullptr) ask_for_two_lines(ahead, i);
+    V16 k[V];
+    for (int v = 0; v < V; ++v)
+      k[v] = load_typed<Type>(keys, i * page_tokens + slot + 16 * static_cast<size_t>(v));
+    for (int q = 0; q < Q; ++q) {
+      const V16 factor = set1(x[q][i]);
+      for (int v = 0; v < V; ++v) acc[q * V + v] = fma(factor, k[v], acc[q * V + v]);
+    }
+  }
+  for (int i = 0; i < Q * V; ++i) out[i] = acc[i];
+}
+
 // Scores of Q queries against V vectors of 16 slots, from slot `slot` on (a multiple of 16).
 template <int Q, int V>
 static inline void score_slots(const AttendTask& t, size_t first, const std::byte* keys, size_t slot,
                                const std::byte* ahead, float (*out)[Q][16 * V]) {
   const size_t d = t.kv->d_head;
-  const size_t page_tokens = t.kv->page_tokens;
   TreeSums<Q * V> sums((d + 63) / 64);
-  for (size_t begin = 0; begin < d; begin += 64) {
-    const size_t end = begin + 64 < d ? begin + 64 : d;
-    V16 acc[Q * V];
-    for (int i = 0; i < Q * V; ++i) acc[i] = set1(0.0F);
-    for (size_t i = begin; i < end; ++i) {
-      if (V == 4 && ahead != nullptr) ask_for_two_lines(ahead, i);
-      V16 k[V];
-      for (int v = 0; v < V; ++v)
-        k[v] = load_typed(t.kv->key_type, keys, i * page_tokens + slot + 16 * static_cast<size_t>(v));
-      for (int q = 0; q < Q; ++q) {
-        const V16 x = set1(t.q[first + static_cast<size_t>(q)][i]);
-        for (int v = 0; v < V; ++v) acc[q * V + v] = fma(x, k[v], acc[q * V + v]);
-      }
+  with_type(t.kv->key_type, [&]<DType Type>() {
+    for (size_t begin = 0; begin < d; begin += 64) {
+      V16 segment[Q * V];
+      score_segment<Type, Q, V>(t, first, keys, slot, begin, begin + 64 < d ? begin + 64 : d, ahead, segment);
+      sums.add(segment);
     }
-    sums.add(acc);
-  }
+  });
   for (int q = 0; q < Q; ++q) {
     for (int v = 0; v < V; ++v) store(&(*out)[q][16 * v], mul(sums.total(q * V + v), set1(t.scale)));
   }
@@ -147,10 +167,14 @@ template <int Q>
 static void score_run(const AttendTask& t, size_t first, const std::byte* keys, size_t slot, size_t count,
                       size_t offset, const std::byte* ahead, float* scores) {
   if (slot % 64 == 0 && count == 64 && offset == 0) {
-    float out[Q][64];
-    score_slots<Q, 4>(t, first, keys, slot, ahead, &out);
-    for (int q = 0; q < Q; ++q) {
-      __builtin_memcpy(scores + (first + static_cast<size_t>(q)) * kBlockPositions, out[q], sizeof out[q]);
+    constexpr size_t step = 16 * vectors_beside(Q);
+    for (size_t s = 0; s < 64; s += step) {
+      float out[Q][step];
+      score_slots<Q, vectors_beside(Q)>(t, first, keys, slot + s, s == 0 ? ahead : nullptr, &out);
+      for (int q = 0; q < Q; ++q) {
+        float* row = scores + (first + static_cast<size_t>(q)) * kBlockPositions;
+        __builtin_memcpy(row + s, out[q], sizeof out[q]);
+      }
     }
     return;
   }
@@ -221,19 +245,19 @@ static inline float softmax_block(uint64_t bits, float* p, State state) {
 }
 
 // o = o * rescale + p * values over the positions in `bits`, Q queries at once, 16 C columns at a time.
-template <int Q, int C>
-static inline void add_columns(DType type, const Block& block, uint64_t bits, const float* p,
-                               const float* rescale, float* const* o, size_t column, const std::byte* ahead) {
+template <DType Type, int Q, int C>
+static inline void add_columns(const Block& block, uint64_t bits, const float* p, const float* rescale,
+                               float* const* o, size_t column, const std::byte* ahead) {
   V16 acc[Q][C];
   for (int q = 0; q < Q; ++q) {
     for (int c = 0; c < C; ++c) acc[q][c] = mul(load(o[q] + column + 16 * c), set1(rescale[q]));
   }
   for (uint64_t left = bits; left != 0; left &= left - 1) {
     const int j = __builtin_ctzll(left);
-    if (C == 4 && ahead != nullptr) ask_for_two_lines(ahead, static_cast<size_t>(j));
+    if (ahead != nullptr) ask_for_two_lines(ahead, static_cast<size_t>(j));
     V16 value[C];
     for (int c = 0; c < C; ++c)
-      value[c] = load_typed(type, block.values[j], column + 16 * static_cast<size_t>(c));
+      value[c] = load_typed<Type>(block.values[j], column + 16 * static_cast<size_t>(c));
     for (int q = 0; q < Q; ++q) {
       const V16 weight = set1(p[static_cast<size_t>(q) * kBlockPositions + static_cast<size_t>(j)]);
       for (int c = 0; c < C; ++c) acc[q][c] = fma(weight, value[c], acc[q][c]);
@@ -244,24 +268,31 @@ static inline void add_columns(DType type, const Block& block, uint64_t bits, co
   }
 }
 
-template <int Q>
-static void add_values(DType type, size_t d, const Block& block, uint64_t bits, const float* p,
-                       const float* rescale, float* const* o, const std::byte* ahead) {
+template <DType Type, int Q>
+static void add_values_of(size_t d, const Block& block, uint64_t bits, const float* p, const float* rescale,
+                          float* const* o, const std::byte* ahead) {
   size_t column = 0;
-  for (; column + 64 <= d; column += 64)
-    add_columns<Q, 4>(type, block, bits, p, rescale, o, column, column == 0 ? ahead : nullptr);
-  for (; column + 16 <= d; column += 16) add_columns<Q, 1>(type, block, bits, p, rescale, o, column, nullptr);
+  constexpr int C = vectors_beside(Q);
+  for (; column + 16 * C <= d; column += 16 * C)
+    add_columns<Type, Q, C>(block, bits, p, rescale, o, column, column == 0 ? ahead : nullptr);
+  for (; column + 16 <= d; column += 16) add_columns<Type, Q, 1>(block, bits, p, rescale, o, column, nullptr);
   for (; column < d; ++column) {
     for (int q = 0; q < Q; ++q) {
       float acc = o[q][column] * rescale[q];
       for (uint64_t left = bits; left != 0; left &= left - 1) {
         const int j = __builtin_ctzll(left);
         acc = __builtin_fmaf(p[static_cast<size_t>(q) * kBlockPositions + static_cast<size_t>(j)],
-                             get_typed(type, block.values[j], column), acc);
+                             get_typed(Type, block.values[j], column), acc);
       }
       o[q][column] = acc;
     }
   }
+}
+
+template <int Q>
+static void add_values(DType type, size_t d, const Block& block, uint64_t bits, const float* p,
+                       const float* rescale, float* const* o, const std::byte* ahead) {
+  with_type(type, [&]<DType Type>() { add_values_of<Type, Q>(d, block, bits, p, rescale, o, ahead); });
 }
 
 // The positions that all queries of a tile see, if each of them sees these as one stretch of its own: what

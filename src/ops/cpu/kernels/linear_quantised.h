@@ -16,19 +16,22 @@ static inline V16 halves(const std::byte* p) {
   return load_f16(reinterpret_cast<const uint16_t*>(p));
 }
 
-// The formats with a scale per group of 32. offset: what the stored unsigned quant has too much.
+// The formats with a scale per group of 32. offset: what the stored unsigned quant has too much; largest:
+// the most that a stored quant can be, by magnitude.
 struct Q4_0 {
+  static constexpr int32_t largest = 15;
   static constexpr int32_t offset = 8;
   static constexpr bool minimum = false;
   static constexpr size_t d_at = kNibbleBytes;
   static Quad quad(const std::byte* p, int j) { return quad_of_nibbles(bytes(p), j); }
-  static I16 add(I16 acc, const Quad& w, const int8_t* a) { return dot(acc, w, a); }
+  static DotSum add(DotSum sum, const Quad& w, const int8_t* a) { return dot(sum, w, a); }
 };
 struct Q4_1 : Q4_0 {
   static constexpr int32_t offset = 0;
   static constexpr bool minimum = true;
 };
 struct Q5_0 : Q4_0 {
+  static constexpr int32_t largest = 31;
   static constexpr int32_t offset = 16;
   static constexpr size_t d_at = kNibbleBytes + kFifthBytes;
   static Quad quad(const std::byte* p, int j) {
@@ -36,11 +39,12 @@ struct Q5_0 : Q4_0 {
   }
 };
 struct Q8_0 {
+  static constexpr int32_t largest = 128;
   static constexpr int32_t offset = kSignedOffset;
   static constexpr bool minimum = false;
   static constexpr size_t d_at = 2 * kNibbleBytes;
   static Quad quad(const std::byte* p, int j) { return quad_of_bytes(bytes(p), j); }
-  static I16 add(I16 acc, const Quad& w, const int8_t* a) { return dot_signed(acc, w, a); }
+  static DotSum add(DotSum sum, const Quad& w, const int8_t* a) { return dot_signed(sum, w, a); }
 };
 // The super-blocks: eight groups with scales and minimums (Q4_K, Q5_K), or twice as many scales (Q6_K).
 struct Q4_K : Q4_0 {
@@ -52,6 +56,7 @@ struct Q5_K : Q5_0 {
   static constexpr size_t group_bytes = kNibbleBytes + kFifthBytes;
 };
 struct Q6_K : Q4_0 {
+  static constexpr int32_t largest = 63;
   static constexpr size_t scales_at = kQ6KScales;
   static constexpr size_t group_bytes = kNibbleBytes + kSixthBytes;
   static Quad quad(const std::byte* p, int j) {
@@ -105,22 +110,48 @@ static inline void ask_ahead(const std::byte* p, size_t bytes) {
   }
 }
 
-// dots[r] = the products of quads [first, first + count) of a group with row r's activations, from `a` on.
+// sums[r] = the products of quads [first, first + count) of a group with row r's activations, from `a` on.
 // Rows are the inner loop, so that neighbouring instructions do not wait for each other; one or two rows take
 // two chains.
 template <typename Format, int R>
-static inline void dot_quads(const std::byte* p, const int8_t* a, int first, int count, I16 (&dots)[R]) {
-  I16 odd[R];
-  for (int r = 0; r < R; ++r) dots[r] = odd[r] = int_set1(0);
+static inline void dot_quads(const std::byte* p, const int8_t* a, int first, int count, DotSum (&sums)[R]) {
+  DotSum odd[R];
+  for (int r = 0; r < R; ++r) sums[r] = odd[r] = dot_sum_zero();
 #pragma GCC unroll 8  // g++ would keep the loop and copy every sum twice a turn
   for (int j = first; j < first + count; ++j) {
     const Quad w = Format::quad(p, j);
     for (int r = 0; r < R; ++r) {
-      I16& sum = R <= 2 && j % 2 == 1 ? odd[r] : dots[r];
+      DotSum& sum = R <= 2 && (j - first) % 2 == 1 ? odd[r] : sums[r];
       sum = Format::add(sum, w, a + 64 * r + 4 * j);
     }
   }
-  for (int r = 0; R <= 2 && r < R; ++r) dots[r] = int_add(dots[r], odd[r]);
+  for (int r = 0; R <= 2 && count > 1 && r < R; ++r) sums[r] = dot_sum_add(sums[r], odd[r]);
+}
+
+// products[r] += scale * (the products of quads [first, first + count) with row r's activations).
+template <typename Format, int R>
+static inline void add_scaled_quads(const std::byte* p, const int8_t* a, int first, int count, I16 scale,
+                                    I16 (&products)[R]) {
+  constexpr int step = quads_of_sum(Format::largest);
+  const DotScale factor = dot_scale(scale);
+#pragma GCC unroll 8
+  for (int j = first; j < first + count; j += step) {
+    DotSum sums[R];
+    dot_quads<Format, R>(p, a, j, step < count ? step : count, sums);
+    for (int r = 0; r < R; ++r) products[r] = int_add(products[r], scaled(sums[r], factor));
+  }
+}
+
+// dots[r] = the products of a group.
+template <typename Format, int R>
+static inline void dot_group(const std::byte* p, const int8_t* a, I16 (&dots)[R]) {
+  constexpr int step = quads_of_sum(Format::largest);
+#pragma GCC unroll 8
+  for (int j = 0; j < 8; j += step) {
+    DotSum sums[R];
+    dot_quads<Format, R>(p, a, j, step, sums);
+    for (int r = 0; r < R; ++r) dots[r] = j == 0 ? whole(sums[r]) : int_add(dots[r], whole(sums[r]));
+  }
 }
 
 template <typename Format, int R, bool First>
@@ -137,7 +168,7 @@ static void groups_of_32(const LinearTask& t, size_t row) {
     for (size_t g = begin; g < end; ++g, p += group_bytes) {
       if (First) ask_ahead(p, group_bytes);
       I16 dots[R];
-      dot_quads<Format, R>(p, x.group(g), 0, 8, dots);
+      dot_group<Format, R>(p, x.group(g), dots);
       const V16 d = halves(p + Format::d_at);
       const V16 m = Format::minimum ? halves(p + Format::d_at + kHalvesBytes) : d;
       for (int r = 0; r < R; ++r) {
@@ -169,10 +200,8 @@ static void super_blocks(const LinearTask& t, size_t row) {
     for (int r = 0; r < R; ++r) products[r] = int_set1(0);
     for (size_t g = 0; g < 8; ++g) {
       if (First) ask_ahead(p + g * (block_bytes / 8), block_bytes / 8);
-      I16 dots[R];
-      dot_quads<Format, R>(p + g * Format::group_bytes, x.group(8 * b + g), 0, 8, dots);
-      const I16 scale = load_u8(scales + 16 * g);
-      for (int r = 0; r < R; ++r) products[r] = int_add(products[r], int_mul(scale, dots[r]));
+      add_scaled_quads<Format, R>(p + g * Format::group_bytes, x.group(8 * b + g), 0, 8,
+                                  load_u8(scales + 16 * g), products);
     }
     I16 minimums[R];
     for (int r = 0; r < R; ++r) minimums[r] = int_set1(0);
@@ -211,11 +240,9 @@ static void super_blocks_q6(const LinearTask& t, size_t row) {
       const I16 low = load_s8(scales + 32 * g);
       const I16 high = load_s8(scales + 32 * g + 16);
       if (First) ask_ahead(p + g * (block_bytes / 8), block_bytes / 8);
-      I16 dots[R];
-      dot_quads<Q6_K, R>(p + g * Q6_K::group_bytes, x.group(8 * b + g), 0, 4, dots);
-      for (int r = 0; r < R; ++r) products[r] = int_add(products[r], int_mul(low, dots[r]));
-      dot_quads<Q6_K, R>(p + g * Q6_K::group_bytes, x.group(8 * b + g), 4, 4, dots);
-      for (int r = 0; r < R; ++r) products[r] = int_add(products[r], int_mul(high, dots[r]));
+      const std::byte* group = p + g * Q6_K::group_bytes;
+      add_scaled_quads<Q6_K, R>(group, x.group(8 * b + g), 0, 4, low, products);
+      add_scaled_quads<Q6_K, R>(group, x.group(8 * b + g), 4, 4, high, products);
     }
     for (size_t g = 0; g < 8; ++g) {
       const I16 both = pair_16(load_s8(scales + 32 * g), load_s8(scales + 32 * g + 16));

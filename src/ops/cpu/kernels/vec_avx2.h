@@ -234,25 +234,36 @@ static inline __m256i broadcast_32(const void* a) {
   __builtin_memcpy(&quad, a, 4);
   return _mm256_set1_epi32(quad);
 }
-static inline __m256i widen_pairs(__m256i pairs) {
-  return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+// Products of sixteen outputs, summed in 16 bits as long as that is exact: maddubs adds two, and the
+// multiplication that widens pairs to 32 bits applies a scale besides. Outputs 0..7 (lo) and 8..15 (hi).
+struct DotSum {
+  __m256i lo, hi;
+};
+// Quads that one sum has room for: activations are within +-127.
+static constexpr int quads_of_sum(int32_t largest_weight) {
+  const int quads = 32767 / (2 * largest_weight * 127);
+  return quads >= 8 ? 8 : quads >= 4 ? 4 : quads >= 2 ? 2 : 1;
 }
-// acc + the products of a quad with four activations. maddubs adds two products in 16 bits: exact here, as
-// weights below 64 give 2 * 63 * 127 < 32,768.
-static inline I16 dot(I16 acc, Quad w, const int8_t* a) {
+static inline DotSum dot_sum_zero() {
+  return {_mm256_setzero_si256(), _mm256_setzero_si256()};
+}
+static inline DotSum dot_sum_add(DotSum a, DotSum b) {
+  return {_mm256_add_epi16(a.lo, b.lo), _mm256_add_epi16(a.hi, b.hi)};
+}
+// sum + the products of a quad with four activations.
+static inline DotSum dot(DotSum sum, Quad w, const int8_t* a) {
   const __m256i x = broadcast_32(a);
-  return {_mm256_add_epi32(acc.lo, widen_pairs(_mm256_maddubs_epi16(w.lo, x))),
-          _mm256_add_epi32(acc.hi, widen_pairs(_mm256_maddubs_epi16(w.hi, x)))};
+  return dot_sum_add(sum, {_mm256_maddubs_epi16(w.lo, x), _mm256_maddubs_epi16(w.hi, x)});
 }
-// The sign trick: |w| times (a with the sign of w). Exact although |-128| = 128, since activations stay
-// within +-127: 2 * 128 * 127 = 32,512 < 32,768.
-static inline __m256i signed_products(__m256i w, __m256i x) {
-  return widen_pairs(_mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)));
-}
-static inline I16 dot_signed(I16 acc, Quad w, const int8_t* a) {
+// The sign trick: |w| times (a with the sign of w). Exact although |-128| = 128: 2 * 128 * 127 < 32,768.
+static inline DotSum dot_signed(DotSum sum, Quad w, const int8_t* a) {
   const __m256i x = broadcast_32(a);
-  return {_mm256_add_epi32(acc.lo, signed_products(w.lo, x)),
-          _mm256_add_epi32(acc.hi, signed_products(w.hi, x))};
+  return dot_sum_add(sum, {_mm256_maddubs_epi16(_mm256_abs_epi8(w.lo), _mm256_sign_epi8(x, w.lo)),
+                           _mm256_maddubs_epi16(_mm256_abs_epi8(w.hi), _mm256_sign_epi8(x, w.hi))});
+}
+static inline I16 whole(DotSum sum) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  return {_mm256_madd_epi16(sum.lo, ones), _mm256_madd_epi16(sum.hi, ones)};
 }
 // Two 16-bit numbers a lane, low and high, and acc + their products with a[0] and a[1].
 static inline I16 pair_16(I16 low, I16 high) {
@@ -264,11 +275,22 @@ static inline I16 dot_pair(I16 acc, I16 w, const int16_t* a) {
   return {_mm256_add_epi32(acc.lo, _mm256_madd_epi16(w.lo, x)),
           _mm256_add_epi32(acc.hi, _mm256_madd_epi16(w.hi, x))};
 }
+// Scales of sixteen outputs, each in both halves of its lane, and a sum times them.
+using DotScale = I16;
+static inline DotScale dot_scale(I16 scale) {
+  return pair_16(scale, scale);
+}
+static inline I16 scaled(DotSum sum, DotScale scale) {
+  return {_mm256_madd_epi16(sum.lo, scale.lo), _mm256_madd_epi16(sum.hi, scale.hi)};
+}
 static inline I16 shift_left(I16 a, int bits) {
   return {_mm256_slli_epi32(a.lo, bits), _mm256_slli_epi32(a.hi, bits)};
 }
 
 constexpr int kFloatTile = 4;
-constexpr int kQueryTile = 1;
+constexpr int kQueryTile = 4;
+static constexpr int vectors_beside(int queries) {
+  return queries == 1 ? 4 : queries == 2 ? 2 : 1;
+}
 
 }  // namespace headrace::cpu::HEADRACE_TIER

@@ -203,5 +203,10 @@ static inline I16 shift_left(I16 a, int bits) {
 // Rows and queries that kernels work on at once: as many as have their sums in registers.
 constexpr int kFloatTile = 8;
 constexpr int kQueryTile = 4;
+static constexpr int vectors_beside(int) {
+  return 4;
+}
 
 }  // namespace headrace::cpu::HEADRACE_TIER
+
+#include "ops/cpu/kernels/whole_sums.h"

@@ -264,5 +264,11 @@ static inline I16 shift_left(I16 a, int bits) {
 
 constexpr int kFloatTile = 4;
 constexpr int kQueryTile = 1;
+// Vectors of keys or values that stay in registers beside the sums of so many queries.
+static constexpr int vectors_beside(int) {
+  return 4;
+}
 
 }  // namespace headrace::cpu::HEADRACE_TIER
+
+#include "ops/cpu/kernels/whole_sums.h"
