@@ -61,11 +61,12 @@ Result<DraftPass> pass(const BenchFlags& flags, OpenModel& model,
   const DraftCounters before = engine.stats().drafts;
   std::vector<Event> events;
   while (!engine.idle()) {
-    if (interrupted()) return make_error(Errc::cancelled, "interrupted");
     events.clear();
     const uint64_t prompt_rows = engine.stats().prompt_rows;
     const Clock::time_point begin = Clock::now();
     engine.step(events);
+    // After the step, which has cancelled every answer then: they would seem to differ.
+    if (interrupted()) return make_error(Errc::cancelled, "interrupted");
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
     const bool decodes = engine.stats().prompt_rows == prompt_rows;
     if (decodes) result.decode_seconds += seconds;

@@ -122,7 +122,6 @@ Result<Figures> answer_all(Contender& c, const std::vector<const DraftPrompt*>& 
   std::vector<Event> events;
   const Clock::time_point begin = Clock::now();
   while (next < prompts.size() || !running.empty()) {
-    if (interrupted()) return make_error(Errc::cancelled, "interrupted");
     const bool refill = c.name != kStatic || running.empty();
     const uint32_t most = c.name == kStatic ? at_once : window;
     while (refill && next < prompts.size() && running.size() < most) {
@@ -132,6 +131,8 @@ Result<Figures> answer_all(Contender& c, const std::vector<const DraftPrompt*>& 
     events.clear();
     c.trace->clear();
     engine.step(events);
+    // After the step, which has cancelled every answer then: they would seem to differ.
+    if (interrupted()) return make_error(Errc::cancelled, "interrupted");
     figures.aligning_seconds += aligning_seconds(*c.trace, c.policy != nullptr, figures.step_seconds);
     ++figures.steps;
     for (const Event& event : events) {

@@ -1,5 +1,6 @@
 // headrace bench on tiny models: what is measured and printed, never how fast it was.
 #include <gtest/gtest.h>
+#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -123,6 +124,22 @@ TEST(Bench, DraftsOnPromptsByBothRules) {
     }
   }
   EXPECT_TRUE(contains(headrace({"bench", "-m", llama_file(), "--temp", "1"}).err, "--prompts"));
+}
+
+TEST(Bench, CtrlCInTheMiddleOfAnAnswerIsNoDifferenceBetweenAnswers) {
+  const std::string prompts = file_with("prompts.jsonl", R"({"prompt": "a b a b a b a b"})");
+  for (int attempt = 0; attempt < 4; ++attempt) {
+    const auto begun = std::chrono::steady_clock::now();
+    const Outcome outcome =
+        headrace({"bench", "-m", llama_file(), "--prompts", prompts, "--spec-type", "ngram", "-n", "200",
+                  "-r", "1000000", "--prompt-context", "256", "--no-ceilings"},
+                 {.interrupt_when = [&](const std::string& out, const std::string&) {
+                   return contains(out, "| prompts") &&
+                          std::chrono::steady_clock::now() - begun > std::chrono::milliseconds(800);
+                 }});
+    EXPECT_EQ(outcome.exit_code, 130);
+    EXPECT_FALSE(contains(outcome.err, "differs")) << outcome.err;
+  }
 }
 
 TEST(Bench, WrongValuesNameTheFlag) {
