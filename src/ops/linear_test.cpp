@@ -167,6 +167,45 @@ TEST_P(LinearOnEveryTier, TheLargestProductsDoNotSaturate) {
   }
 }
 
+// AVX2 adds products in 16 bits, as many as the format's largest quants allow: all bits of all quants set,
+// activations all 127 or all -127.
+TEST_P(LinearOnEveryTier, TheLargestQuantsDoNotOverflow) {
+  struct Format {
+    DType type;
+    size_t scale_at;  // in a block
+    size_t minimum_at;
+  };
+  constexpr size_t kNone = SIZE_MAX;
+  constexpr uint32_t kInputs = 512;
+  for (const Format& format :
+       {Format{DType::Q4_0, 0, kNone}, Format{DType::Q4_1, 0, 2}, Format{DType::Q5_0, 0, kNone},
+        Format{DType::Q4_K, 0, 2}, Format{DType::Q5_K, 0, 2}, Format{DType::Q6_K, 208, kNone}}) {
+    const size_t block_bytes = info_of(format.type).block_bytes;
+    Case c = {.type = format.type,
+              .n = 16,
+              .k = kInputs,
+              .weights = std::vector<std::byte>(*bytes_of(format.type, kInputs) * 16, std::byte{0xFF}),
+              .bias = {},
+              .numerics = ActivationNumerics::int8};
+    for (size_t block = 0; block < c.weights.size(); block += block_bytes) {
+      for (const size_t half : {format.scale_at, format.minimum_at}) {
+        if (half == kNone) continue;
+        c.weights[block + half] = std::byte{0x00};
+        c.weights[block + half + 1] = std::byte{0x3C};  // 1
+      }
+    }
+    for (const float value : {1.0F, -1.0F}) {
+      for (const size_t rows : {1, 2, 4, 16}) {
+        const std::vector<float> x(rows * kInputs, value);
+        Device expected = reference();
+        Device found = device();
+        ASSERT_TRUE(equal_bits(run(expected, c, x), run(found, c, x)))
+            << describe(c, rows) << " of " << value;
+      }
+    }
+  }
+}
+
 TEST_P(LinearOnEveryTier, ProjectionsOfOneInputDoNotDisturbEachOther) {
   Random random(4);
   std::vector<Case> cases;

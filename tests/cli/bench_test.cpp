@@ -1,9 +1,9 @@
 // headrace bench on tiny models: what is measured and printed, never how fast it was.
 #include <gtest/gtest.h>
-#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <sstream>
 
 #include "program.h"
@@ -128,13 +128,17 @@ TEST(Bench, DraftsOnPromptsByBothRules) {
 
 TEST(Bench, CtrlCInTheMiddleOfAnAnswerIsNoDifferenceBetweenAnswers) {
   const std::string prompts = file_with("prompts.jsonl", R"({"prompt": "a b a b a b a b"})");
-  for (int attempt = 0; attempt < 4; ++attempt) {
+  const std::vector<std::string> drafts;
+  const std::vector<std::string> schedules = {"--spec-sched", "static", "--draft-fixed"};
+  for (const auto& way : {drafts, drafts, drafts, schedules, schedules, schedules}) {
+    std::vector<std::string> arguments = {
+        "bench", "-m", llama_file(), "--prompts",        prompts, "--spec-type",  "ngram", "-n",
+        "200",   "-r", "1000000",    "--prompt-context", "256",   "--no-ceilings"};
+    arguments.insert(arguments.end(), way.begin(), way.end());
     const auto begun = std::chrono::steady_clock::now();
     const Outcome outcome =
-        headrace({"bench", "-m", llama_file(), "--prompts", prompts, "--spec-type", "ngram", "-n", "200",
-                  "-r", "1000000", "--prompt-context", "256", "--no-ceilings"},
-                 {.interrupt_when = [&](const std::string& out, const std::string&) {
-                   return contains(out, "| prompts") &&
+        headrace(arguments, {.interrupt_when = [&](const std::string& out, const std::string&) {
+                   return contains(out, "|---") &&
                           std::chrono::steady_clock::now() - begun > std::chrono::milliseconds(800);
                  }});
     EXPECT_EQ(outcome.exit_code, 130);
