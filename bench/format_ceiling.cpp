@@ -51,7 +51,8 @@ class MicroKernel {
         .quants = reinterpret_cast<int8_t*>(take(rows * cpu::quants_of_row(shape.k))),
         .scales = reinterpret_cast<float*>(take(rows * shape.k / group * sizeof(float))),
         .sums_16 = reinterpret_cast<int16_t*>(take(rows * shape.k / 16 * sizeof(int16_t))),
-        .sums_32 = reinterpret_cast<float*>(take(rows * shape.k / 32 * sizeof(float)))};
+        .sums_32 = reinterpret_cast<int16_t*>(take(rows * shape.k / 32 * sizeof(int16_t))),
+        .float_sums_32 = reinterpret_cast<float*>(take(rows * shape.k / 32 * sizeof(float)))};
     for (size_t r = 0; r < rows; ++r) {
       const size_t first = r / kernels.tile_rows * kernels.tile_rows;
       kernels.quantise_row(x + r * shape.k, shape.k, group, cpu::tiles_from(tiles, first, shape.k, group),

@@ -77,23 +77,27 @@ class CpuBackend final : public Backend {
     const size_t quant_bytes = rows * k + cpu::kReadBeyond;
     const size_t scale_bytes = round_up(rows * (k / 32) * sizeof(float), 64) + cpu::kReadBeyond;
     const size_t sum_16_bytes = round_up(rows * (k / 16) * sizeof(int16_t), 64) + cpu::kReadBeyond;
-    const size_t sum_32_bytes = scale_bytes;
+    const size_t sum_32_bytes = round_up(rows * (k / 32) * sizeof(int16_t), 64) + cpu::kReadBeyond;
+    const size_t float_sum_32_bytes = scale_bytes;
     const size_t piece_bytes = machine_ == nullptr ? 0
                                                    : ceil_div(rows, machine_->tile_rows) *
                                                              machine_->tile_size(k) * sizeof(uint16_t) +
                                                          cpu::kReadBeyond;
-    const size_t activation_bytes =
-        round_up(std::max(quant_bytes + scale_bytes + sum_16_bytes + sum_32_bytes, piece_bytes), 64);
+    const size_t activation_bytes = round_up(
+        std::max(quant_bytes + scale_bytes + sum_16_bytes + sum_32_bytes + float_sum_32_bytes, piece_bytes),
+        64);
     const size_t panel_bytes = std::max(k * kPanelWidth * sizeof(float), cpu::kDecodedBytes);
     const size_t segment_bytes = most_segment_floats(k) * sizeof(float);
     const size_t tail_bytes = rows * kPanelWidth * sizeof(float);
     worker_bytes_ = panel_bytes + tail_bytes + segment_bytes + attend_floats_ * sizeof(float);
     HEADRACE_TRY(scratch_, allocate(ledger, MemoryUse::scratch,
                                     activation_bytes + worker_bytes_ * pool_.threads(), "scratch"));
-    activations_ = {.quants = scratch_.as<int8_t>(),
-                    .scales = scratch_.as<float>(quant_bytes),
-                    .sums_16 = scratch_.as<int16_t>(quant_bytes + scale_bytes),
-                    .sums_32 = scratch_.as<float>(quant_bytes + scale_bytes + sum_16_bytes)};
+    activations_ = {
+        .quants = scratch_.as<int8_t>(),
+        .scales = scratch_.as<float>(quant_bytes),
+        .sums_16 = scratch_.as<int16_t>(quant_bytes + scale_bytes),
+        .sums_32 = scratch_.as<int16_t>(quant_bytes + scale_bytes + sum_16_bytes),
+        .float_sums_32 = scratch_.as<float>(quant_bytes + scale_bytes + sum_16_bytes + sum_32_bytes)};
     pieces_ = scratch_.as<uint16_t>();  // instead of those: one linear has one reading at a time
     workers_ = scratch_.data() + activation_bytes;
     panel_bytes_ = panel_bytes;

@@ -26,12 +26,14 @@ inline constexpr size_t kPanelWidth = 16;
 ///   quants   [ceil(k / 64)][width][64]
 ///   scales   [k / group][width]
 ///   sums_16  [k / 32][width][2]   of 16 neighbouring quants
-///   sums_32  [k / 32][width]      of 32, as floats, exactly
+///   sums_32  [k / 64][width][2]   of 32; where a group has 256
+///   float_sums_32  [k / 32][width]  of 32, exactly; where a group has 32
 struct QuantisedTiles {
   int8_t* quants;
   float* scales;
   int16_t* sums_16;
-  float* sums_32;
+  int16_t* sums_32;
+  float* float_sums_32;
 };
 /// Kernels may read so many bytes beyond each of them, and do nothing with those.
 inline constexpr size_t kReadBeyond = 1024;
@@ -42,7 +44,8 @@ constexpr size_t quants_of_row(size_t k) {
 /// The tile that begins with row `row`, a multiple of tile_rows.
 constexpr QuantisedTiles tiles_from(const QuantisedTiles& tiles, size_t row, size_t k, size_t group) {
   return {tiles.quants + row * quants_of_row(k), tiles.scales + row * (k / group),
-          tiles.sums_16 + row * (k / 16), tiles.sums_32 + row * (k / 32)};
+          tiles.sums_16 + row * (k / 16), tiles.sums_32 + row * (k / 32),
+          tiles.float_sums_32 + row * (k / 32)};
 }
 
 /// One panel of a linear, for all rows: y[r][0 .. 16) = x[r] . w. y has room for 16 columns.

@@ -69,8 +69,9 @@ template <int R>
 struct QuantRows {
   const int8_t* quants;
   const float* scales;
-  const float* sums_32;
   const int16_t* sums_16;
+  const int16_t* sums_32;
+  const float* float_sums_32;
   size_t width;
 
   QuantRows(const LinearTask& t, size_t row) {
@@ -80,15 +81,20 @@ struct QuantRows {
     width = t.rows - first < kTileRows ? t.rows - first : kTileRows;
     quants = tile.quants + 64 * in;
     scales = tile.scales + in;
-    sums_32 = tile.sums_32 + in;
     sums_16 = tile.sums_16 + 2 * in;
+    sums_32 = tile.sums_32 + 2 * in;
+    float_sums_32 = tile.float_sums_32 + in;
   }
   // Row r's quants of a group are 64 r bytes further.
   const int8_t* group(size_t g) const { return quants + g / 2 * width * 64 + g % 2 * 32; }
   float scale(int r, size_t i) const { return scales[i * width + static_cast<size_t>(r)]; }
-  float sum_32(int r, size_t g) const { return sums_32[g * width + static_cast<size_t>(r)]; }
-  const int16_t* pair_of_sums(int r, size_t g) const {
+  float sum_32(int r, size_t g) const { return float_sums_32[g * width + static_cast<size_t>(r)]; }
+  // Of the two halves of a group, and of groups 2 g and 2 g + 1.
+  const int16_t* two_sums_16(int r, size_t g) const {
     return sums_16 + 2 * (g * width + static_cast<size_t>(r));
+  }
+  const int16_t* two_sums_32(int r, size_t g) const {
+    return sums_32 + 2 * (g * width + static_cast<size_t>(r));
   }
 };
 
@@ -186,7 +192,7 @@ static void groups_of_32(const LinearTask& t, size_t row) {
   for (int r = 0; r < R; ++r) store(t.y + (row + static_cast<size_t>(r)) * t.y_stride, sums.total(r));
 }
 
-// The super-block's sums stay integers. A minimum belongs to 32 inputs, whose sum is that of two sixteens.
+// The super-block's sums stay integers. A minimum belongs to 32 inputs.
 template <typename Format, int R, bool First>
 static void super_blocks(const LinearTask& t, size_t row) {
   constexpr size_t block_bytes = Format::scales_at + 256 + 2 * kHalvesBytes;
@@ -205,10 +211,10 @@ static void super_blocks(const LinearTask& t, size_t row) {
     }
     I16 minimums[R];
     for (int r = 0; r < R; ++r) minimums[r] = int_set1(0);
-    for (size_t g = 0; g < 8; ++g) {
-      const I16 minimum = load_u8(scales + 128 + 16 * g);
-      const I16 twice = pair_16(minimum, minimum);
-      for (int r = 0; r < R; ++r) minimums[r] = dot_pair(minimums[r], twice, x.pair_of_sums(r, 8 * b + g));
+    for (size_t g = 0; g < 4; ++g) {
+      const uint8_t* two = scales + 128 + 32 * g;
+      const I16 both = pair_16(load_u8(two), load_u8(two + 16));
+      for (int r = 0; r < R; ++r) minimums[r] = dot_pair(minimums[r], both, x.two_sums_32(r, 4 * b + g));
     }
     const V16 d = halves(p + Format::scales_at + 256);
     const V16 dmin = negate(halves(p + Format::scales_at + 256 + kHalvesBytes));
@@ -246,7 +252,7 @@ static void super_blocks_q6(const LinearTask& t, size_t row) {
     }
     for (size_t g = 0; g < 8; ++g) {
       const I16 both = pair_16(load_s8(scales + 32 * g), load_s8(scales + 32 * g + 16));
-      for (int r = 0; r < R; ++r) offsets[r] = dot_pair(offsets[r], both, x.pair_of_sums(r, 8 * b + g));
+      for (int r = 0; r < R; ++r) offsets[r] = dot_pair(offsets[r], both, x.two_sums_16(r, 8 * b + g));
     }
     const V16 d = halves(p + kQ6KScales + 256);
     V16 acc[R];

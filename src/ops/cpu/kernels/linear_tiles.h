@@ -62,8 +62,8 @@ template <size_t I, size_t N, typename Body>
 struct RowTile {
   const int8_t* quants;
   const float* scales;
-  const float* sums_32;
-  const int16_t* sums_16;
+  const int16_t* sums_32;
+  const float* float_sums_32;
   size_t width;
 
   template <size_t Group>
@@ -72,7 +72,7 @@ struct RowTile {
     const size_t left = t.rows - tile * kTileRows;
     const size_t width = left < kTileRows ? left : kTileRows;
     return {x.quants + segment * 256 * width, x.scales + segment * (256 / Group) * width,
-            x.sums_32 + segment * 8 * width, x.sums_16 + segment * 16 * width, width};
+            x.sums_32 + segment * 8 * width, x.float_sums_32 + segment * 8 * width, width};
   }
 };
 
@@ -119,26 +119,25 @@ class SegmentOrder {
   size_t leaves_ = 0;
 };
 
-// The sums of a segment, rows [row, row + N) of a tile of rows.
-template <size_t N>
+// The sums of a segment of a tile of rows.
 [[gnu::always_inline]] static inline void finish_segment(const LinearTask& t, size_t tiles,
-                                                         const SegmentStep& step, size_t tile, size_t row,
-                                                         V16 (&sums)[N]) {
+                                                         const SegmentStep& step, size_t tile,
+                                                         V16 (&sums)[kTileRows]) {
   const size_t slot_floats = tiles * kTileRows * kPanelWidth;
-  float* at = t.segments + (tile * kTileRows + row) * kPanelWidth;
+  float* at = t.segments + tile * kTileRows * kPanelWidth;
   for (size_t i = 0; i < step.n_adds; ++i) {
     const float* other = at + step.adds[i] * slot_floats;
-    for_each_index<0, N>(
+    for_each_index<0, kTileRows>(
         [&](auto r) HEADRACE_INLINE { sums[r.value] = add(load(other + 16 * r.value), sums[r.value]); });
   }
   if (!step.last) {
     float* out = at + step.slot * slot_floats;
-    for_each_index<0, N>([&](auto r) HEADRACE_INLINE { store(out + 16 * r.value, sums[r.value]); });
+    for_each_index<0, kTileRows>([&](auto r) HEADRACE_INLINE { store(out + 16 * r.value, sums[r.value]); });
     return;
   }
-  const size_t first = tile * kTileRows + row;
+  const size_t first = tile * kTileRows;
   float* y = t.y + first * t.y_stride;
-  for_each_index<0, N>([&](auto r) HEADRACE_INLINE {
+  for_each_index<0, kTileRows>([&](auto r) HEADRACE_INLINE {
     if (first + r.value < t.rows) store(y + r.value * t.y_stride, sums[r.value]);
   });
 }
@@ -191,11 +190,11 @@ struct GroupUnit {
 static inline void scale_sums(const RowTile& rows, size_t groups, float (&out)[8][kTileRows]) {
   if (rows.width == kTileRows) {
     for (size_t g = 0; g < groups; ++g)
-      store(out[g], mul(load(rows.sums_32 + g * kTileRows), load(rows.scales + g * kTileRows)));
+      store(out[g], mul(load(rows.float_sums_32 + g * kTileRows), load(rows.scales + g * kTileRows)));
     return;
   }
   for (size_t i = 0; i < groups * rows.width; ++i)
-    out[i / rows.width][i % rows.width] = rows.sums_32[i] * rows.scales[i];
+    out[i / rows.width][i % rows.width] = rows.float_sums_32[i] * rows.scales[i];
 }
 
 // Sums of group `Group` become floats.
@@ -264,7 +263,7 @@ static void group_tiles(const LinearTask& t, size_t tiles) {
       if (multiplies) store_tile<group % 4>(sums[group]);
       if (floats) groups_to_floats<late, Format, 12, 16>(unit, sums[late], acc);
       if constexpr (late == 7) {
-        if (unit.groups > 0) finish_segment(t, tiles, *unit.step, unit.tile, 0, acc);
+        if (unit.groups > 0) finish_segment(t, tiles, *unit.step, unit.tile, acc);
         for_each_index<0, 16>([&](auto r) HEADRACE_INLINE { acc[r.value] = set1(0.0F); });
       }
     });
@@ -274,7 +273,9 @@ static void group_tiles(const LinearTask& t, size_t tiles) {
 
 // --- super-blocks of 256 ----------------------------------------------------------------------------------
 
-// Bytes of a super-block: 64 quads of high bytes, then 64 of low ones.
+// Bytes of a super-block: 64 quads of high bytes, then 64 of low ones. A tile register holds a quarter of
+// either.
+constexpr size_t kQuarterTile = 1024;
 constexpr size_t kHalfBlockTile = 4096;
 constexpr size_t kBlockTile = 2 * kHalfBlockTile;
 
@@ -290,9 +291,10 @@ struct ScaledUnsigned {
   static void dot() {
     dot_unsigned_tiles<Sum, A, B>();
   }
-  static void decode(const std::byte* p, int8_t* out) {
+  static void decode(const std::byte* p, size_t quarter, int8_t* out) {
     const uint8_t* scales = bytes(p + Format::scales_at);
-    for (size_t g = 0; g < 8; ++g) {
+    out += quarter * kQuarterTile;
+    for (size_t g = 2 * quarter; g < 2 * quarter + 2; ++g) {
       const __m512i scale = load_u8(scales + 16 * g).v;
       const __m512i twice = _mm512_or_si512(scale, _mm512_slli_epi32(scale, 16));
       const __m512i high = _mm512_srli_epi16(twice, 3);
@@ -304,26 +306,23 @@ struct ScaledUnsigned {
       }
     }
   }
-  // What a row's minimums are multiplied with: pairs of 16 bits, one for each group of 32.
+  // What all rows have in common: the scales, and the minimums of two groups as pairs of 16 bits.
   struct Constants {
     V16 d;
     V16 dmin;
-    I16 pairs[8];
-    explicit Constants(const std::byte* p)
-        : d(halves(p + d_at)), dmin(negate(halves(p + d_at + kHalvesBytes))) {
-      for_each_index<0, 8>([&](auto g) {
-        const I16 minimum = load_u8(bytes(p + Format::scales_at) + 128 + 16 * g.value);
-        pairs[g.value] = pair_16(minimum, minimum);
-      });
+    I16 pairs[4];
+    void read(const std::byte* p) {
+      d = halves(p + d_at);
+      dmin = negate(halves(p + d_at + kHalvesBytes));
+      const uint8_t* minimums = bytes(p + Format::scales_at) + 128;
+      for (size_t g = 0; g < 4; ++g)
+        pairs[g] = pair_16(load_u8(minimums + 32 * g), load_u8(minimums + 32 * g + 16));
     }
-    V16 add_minimums(V16 acc, V16 scale, const int16_t* sums_16, size_t step) const {
-      I16 even = int_set1(0);
-      I16 odd = int_set1(0);
-      for_each_index<0, 4>([&](auto g) {
-        even = dot_pair(even, pairs[2 * g.value], sums_16 + 2 * g.value * step);
-        odd = dot_pair(odd, pairs[2 * g.value + 1], sums_16 + (2 * g.value + 1) * step);
-      });
-      return fma(mul(to_float(int_add(even, odd)), scale), dmin, acc);
+    V16 add_minimums(V16 acc, V16 scale, const int16_t* sums_32, size_t step) const {
+      I16 sum = int_set1(0);
+      for_each_index<0, 4>(
+          [&](auto g) HEADRACE_INLINE { sum = dot_pair(sum, pairs[g.value], sums_32 + g.value * step); });
+      return fma(mul(to_float(sum), scale), dmin, acc);
     }
   };
 };
@@ -338,10 +337,11 @@ struct ScaledSigned {
   static void dot() {
     dot_signed_tiles<Sum, A, B>();
   }
-  static void decode(const std::byte* p, int8_t* out) {
+  static void decode(const std::byte* p, size_t quarter, int8_t* out) {
     const int8_t* scales = reinterpret_cast<const int8_t*>(p + kQ6KScales);
     const __m512i low_bytes = _mm512_set1_epi16(0x00FF);
-    for (size_t g = 0; g < 8; ++g) {
+    out += quarter * kQuarterTile;
+    for (size_t g = 2 * quarter; g < 2 * quarter + 2; ++g) {
       for (int j = 0; j < 8; ++j, out += 64) {
         const __m512i scale = load_s8(scales + 32 * g + 16 * static_cast<size_t>(j / 4)).v;
         const __m512i twice = _mm512_mask_blend_epi16(0xAAAAAAAA, scale, _mm512_slli_epi32(scale, 16));
@@ -364,77 +364,93 @@ struct ScaledSigned {
   }
   struct Constants {
     V16 d;
-    explicit Constants(const std::byte* p) : d(halves(p + d_at)) {}
-    V16 add_minimums(V16 acc, V16 /*scale*/, const int16_t* /*sums_16*/, size_t /*step*/) const {
+    void read(const std::byte* p) { d = halves(p + d_at); }
+    V16 add_minimums(V16 acc, V16 /*scale*/, const int16_t* /*sums_32*/, size_t /*step*/) const {
       return acc;
     }
   };
 };
 
-// Four rows of super-block sums become floats.
-template <typename Scaled>
-[[gnu::always_inline]] static inline void blocks_to_floats(const std::byte* p, const RowTile& rows,
-                                                           size_t row, const int32_t (&sums)[2][16][16],
-                                                           V16 (&out)[4]) {
-  const typename Scaled::Constants constants(p);
-  for_each_index<0, 4>([&](auto r) {
-    const size_t at = row + r.value;
-    const I16 high = load_ints(sums[0][at]);
-    const I16 low = load_ints(sums[1][at]);
-    const V16 scale = set1(rows.scales[at]);
+// Super-block sums of rows [Row, Row + 4) become floats.
+template <typename Scaled, size_t Row>
+[[gnu::always_inline]] static inline void blocks_to_floats(const typename Scaled::Constants& constants,
+                                                           const RowTile& rows,
+                                                           const int32_t (&sums)[2][16][16],
+                                                           V16 (&out)[kTileRows]) {
+  for_each_index<Row, Row + 4>([&](auto r) HEADRACE_INLINE {
+    const I16 high = load_ints(sums[0][r.value]);
+    const I16 low = load_ints(sums[1][r.value]);
+    const V16 scale = set1(rows.scales[r.value]);
     const V16 sum = to_float(int_add(shift_left(high, Scaled::shift), low));
     const V16 acc = fma(sum, mul(constants.d, scale), set1(0.0F));
-    out[r.value] = constants.add_minimums(acc, scale, rows.sums_16 + 2 * at, 2 * rows.width);
+    out[r.value] = constants.add_minimums(acc, scale, rows.sums_32 + 2 * r.value, 2 * rows.width);
   });
 }
 
+// A super-block is decoded while the one before meets its last tile of rows: what was just stored cannot be
+// loaded into tiles at once, and decoding goes on beside tile instructions.
 template <typename Scaled>
 static void block_tiles(const LinearTask& t, size_t tiles) {
   configure_tiles(tile_shapes(64, t.rows));
   const size_t blocks = t.k / 256;
   alignas(4096) int32_t sums[2][2][16][16];  // high, low
-  const auto panel = [&](size_t block) { return t.panel + block * Scaled::block_bytes; };
   const auto weights = [&](size_t block) { return t.decoded + block % 2 * kBlockTile; };
+  const auto decode = [&](size_t block, size_t quarter) {
+    const std::byte* p = t.panel + block * Scaled::block_bytes;
+    ask_ahead(p + quarter * (Scaled::block_bytes / 4), Scaled::block_bytes / 4);
+    Scaled::decode(p, quarter, weights(block));
+  };
+  typename Scaled::Constants constants[2];
   SegmentOrder order(blocks);
   SegmentStep steps[2];
   Position out;
-  RowTile out_rows = RowTile::at<256>(t, 0, 0);
+  RowTile out_rows = {};  // width 0: nothing to turn into floats yet
+  V16 floats[kTileRows];
+  for_each_index<0, kTileRows>([&](auto r) HEADRACE_INLINE { floats[r.value] = set1(0.0F); });
   size_t step = 0;
-  const auto to_floats = [&](size_t row) HEADRACE_INLINE {
-    V16 floats[4];
-    blocks_to_floats<Scaled>(panel(out.segment), out_rows, row, sums[(step - 1) % 2], floats);
-    finish_segment(t, tiles, steps[out.segment % 2], out.tile, row, floats);
-  };
-  for (Position in; in.segment < blocks; ++step) {
-    if (in.tile == 0) {
-      ask_ahead(panel(in.segment), Scaled::block_bytes);
-      Scaled::decode(panel(in.segment), weights(in.segment));
-      publish_to_tiles();
-      steps[in.segment % 2] = order.next();
-    }
-    const RowTile rows = RowTile::at<256>(t, in.tile, in.segment);
+  for_each_index<0, 4>([&](auto quarter) HEADRACE_INLINE { decode(0, quarter.value); });
+  for (Position in;; ++step) {
+    const bool multiplies = in.segment < blocks;
+    RowTile rows = {};
+    const int8_t* ahead = t.x_tiles.quants;
     const Position then = in.next(tiles);
-    const int8_t* ahead =
-        then.segment < blocks ? RowTile::at<256>(t, then.tile, then.segment).quants : rows.quants;
-    zero_tile<0>();
-    zero_tile<1>();
-    for (size_t quarter = 0; quarter < 4; ++quarter) {
-      const int8_t* w = weights(in.segment) + 1024 * quarter;
-      load_tile<4>(rows.quants + quarter * rows.width * 64, 64);
-      load_tile<6>(w, 64);
-      Scaled::template dot<0, 4, 6>();
-      load_tile<7>(w + kHalfBlockTile, 64);
-      Scaled::template dot<1, 4, 7>();
-      ask_for_lines(ahead + 1024 * quarter, 16);
-      if (step > 0 && 4 * quarter < out_rows.width) to_floats(4 * quarter);
+    const bool decodes = then.segment > in.segment && then.segment < blocks;
+    if (multiplies) {
+      rows = RowTile::at<256>(t, in.tile, in.segment);
+      if (then.segment < blocks) ahead = RowTile::at<256>(t, then.tile, then.segment).quants;
+      if (in.tile == 0) {
+        constants[in.segment % 2].read(t.panel + in.segment * Scaled::block_bytes);
+        steps[in.segment % 2] = order.next();
+        publish_to_tiles();
+      }
+      zero_tile<0>();
+      zero_tile<1>();
     }
-    store_tile<0>(sums[step % 2][0]);
-    store_tile<1>(sums[step % 2][1]);
+    for_each_index<0, 4>([&](auto quarter) HEADRACE_INLINE {
+      constexpr size_t q = quarter.value;
+      if (multiplies) {
+        const int8_t* w = weights(in.segment) + q * kQuarterTile;
+        load_tile<4>(rows.quants + q * rows.width * 64, 64);
+        load_tile<6>(w, 64);
+        Scaled::template dot<0, 4, 6>();
+        load_tile<7>(w + kHalfBlockTile, 64);
+        Scaled::template dot<1, 4, 7>();
+        ask_for_lines(ahead + q * kQuarterTile, 16);
+      }
+      if (4 * q < out_rows.width)
+        blocks_to_floats<Scaled, 4 * q>(constants[out.segment % 2], out_rows, sums[(step + 1) % 2], floats);
+      if (decodes) decode(then.segment, q);
+    });
+    if (multiplies) {
+      store_tile<0>(sums[step % 2][0]);
+      store_tile<1>(sums[step % 2][1]);
+    }
+    if (out_rows.width > 0) finish_segment(t, tiles, steps[out.segment % 2], out.tile, floats);
+    if (!multiplies) break;
     out = in;
     out_rows = rows;
     in = then;
   }
-  for (size_t row = 0; row < out_rows.width; row += 4) to_floats(row);
 }
 
 // --- all rows ---------------------------------------------------------------------------------------------

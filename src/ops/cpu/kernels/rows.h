@@ -118,6 +118,12 @@ static double sum_exp_row(const float* x, size_t n, float largest) {
 static void quantise_row(const float* x, size_t k, size_t group, const QuantisedTiles& tile, size_t width,
                          size_t row) {
   const auto quants = [&](size_t i) { return tile.quants + (i / 64 * width + row) * 64 + i % 64; };
+  const auto put_sum_32 = [&](size_t g, int32_t sum) {
+    if (group == 32)
+      tile.float_sums_32[g * width + row] = static_cast<float>(sum);
+    else
+      tile.sums_32[2 * (g / 2 * width + row) + g % 2] = static_cast<int16_t>(sum);
+  };
   for (size_t begin = 0; begin < k; begin += group) {
     I16 bits = int_set1(0);
     for (size_t i = begin; i < begin + group; i += 16) bits = int_max(bits, magnitude_bits(x + i));
@@ -130,7 +136,7 @@ static void quantise_row(const float* x, size_t k, size_t group, const Quantised
       for (size_t g = begin / 32; g < (begin + group) / 32; ++g) {
         tile.sums_16[2 * (g * width + row)] = 0;
         tile.sums_16[2 * (g * width + row) + 1] = 0;
-        tile.sums_32[g * width + row] = 0;
+        put_sum_32(g, 0);
       }
       tile.scales[begin / group * width + row] = finite ? 0.0F : __builtin_nanf("");
       continue;
@@ -147,7 +153,7 @@ static void quantise_row(const float* x, size_t k, size_t group, const Quantised
       const size_t at = i / 32 * width + row;
       tile.sums_16[2 * at] = static_cast<int16_t>(sum_low);
       tile.sums_16[2 * at + 1] = static_cast<int16_t>(sum_high);
-      tile.sums_32[at] = static_cast<float>(sum_low + sum_high);
+      put_sum_32(i / 32, sum_low + sum_high);
     }
     tile.scales[begin / group * width + row] = magnitude / 127.0F;
   }
