@@ -152,26 +152,26 @@ template <typename Format>
 struct GroupSegment {
   static constexpr size_t group_bytes = Format::d_at + kHalvesBytes * (Format::minimum ? 2 : 1);
   static constexpr bool decodes = Format::offset != kSignedOffset;
-  const int8_t* weights;
-  size_t stride;  // from one group to the next
+  static constexpr size_t stride = decodes ? kGroupTile : group_bytes;  // from one group to the next
   V16 d[8];
   V16 m[8];
 
-  void begin(const LinearTask& t, size_t segment, size_t groups) {
-    const std::byte* p = t.panel + segment * 8 * group_bytes;
-    int8_t* decoded = t.decoded + segment % 2 * (8 * kGroupTile);
+  static int8_t* decoded(const LinearTask& t, size_t segment) {
+    return t.decoded + segment % 2 * (8 * kGroupTile);
+  }
+  static const int8_t* weights(const LinearTask& t, size_t segment) {
+    return decodes ? decoded(t, segment)
+                   : reinterpret_cast<const int8_t*>(t.panel + segment * 8 * group_bytes);
+  }
+  void read(const LinearTask& t, size_t segment, size_t g) {
+    const std::byte* p = t.panel + (segment * 8 + g) * group_bytes;
     const __m512i offset = _mm512_set1_epi8(static_cast<char>(Format::offset));
-    for (size_t g = 0; g < groups; ++g, p += group_bytes) {
-      ask_ahead(p, group_bytes);
-      d[g] = halves(p + Format::d_at);
-      if (Format::minimum) m[g] = halves(p + Format::d_at + kHalvesBytes);
-      for (int j = 0; decodes && j < 8; ++j)
-        store_quad(decoded + kGroupTile * g + 64 * static_cast<size_t>(j),
-                   _mm512_sub_epi8(Format::quad(p, j).v, offset));
-    }
-    weights = decodes ? decoded : reinterpret_cast<const int8_t*>(t.panel + segment * 8 * group_bytes);
-    stride = decodes ? kGroupTile : group_bytes;
-    publish_to_tiles();
+    ask_ahead(p, group_bytes);
+    d[g] = halves(p + Format::d_at);
+    if (Format::minimum) m[g] = halves(p + Format::d_at + kHalvesBytes);
+    int8_t* out = decoded(t, segment) + g * kGroupTile;
+    for (int j = 0; decodes && j < 8; ++j)
+      store_quad(out + 64 * j, _mm512_sub_epi8(Format::quad(p, j).v, offset));
   }
 };
 
@@ -211,12 +211,18 @@ template <size_t Group, typename Format, size_t Begin, size_t End>
   });
 }
 
+// A segment is decoded while the one before meets its last tile of rows: what was just stored cannot be
+// loaded into tiles at once, and decoding goes on beside tile instructions. With one tile of rows the unit
+// before still needs the scales of its last kLag groups then; those are read before they are written over.
 template <typename Format>
 static void group_tiles(const LinearTask& t, size_t tiles) {
   constexpr size_t kLag = 3;
   configure_tiles(tile_shapes(32, t.rows));
   const size_t groups = t.k / 32;
   const size_t segments = (groups + 7) / 8;
+  const auto groups_of = [&](size_t segment) {
+    return segment >= segments ? 0 : segment + 1 < segments ? 8 : groups - 8 * segment;
+  };
   GroupSegment<Format> shared[2];
   SegmentOrder order(segments);
   SegmentStep steps[2];
@@ -225,19 +231,23 @@ static void group_tiles(const LinearTask& t, size_t tiles) {
   size_t unit_number = 0;
   V16 acc[16];
   for_each_index<0, 16>([&](auto r) HEADRACE_INLINE { acc[r.value] = set1(0.0F); });
+  for (size_t g = 0; g < groups_of(0); ++g) shared[0].read(t, 0, g);
   GroupUnit<Format> before;
   GroupUnit<Format> now;
   for (Position at;; at = at.next(tiles)) {
     before = now;
     now = {};
+    const Position then = at.next(tiles);
+    const size_t to_decode = then.segment > at.segment ? groups_of(then.segment) : 0;
+    const int8_t* weights = GroupSegment<Format>::weights(t, at.segment);
     if (at.segment < segments) {
-      now.groups = at.segment + 1 < segments ? 8 : groups - 8 * at.segment;
+      now.groups = groups_of(at.segment);
       now.segment = &shared[at.segment % 2];
       now.step = &steps[at.segment % 2];
       now.tile = at.tile;
       if (at.tile == 0) {
-        shared[at.segment % 2].begin(t, at.segment, now.groups);
         steps[at.segment % 2] = order.next();
+        publish_to_tiles();
       }
       now.rows = RowTile::at<32>(t, at.tile, at.segment);
       if (Format::minimum) {
@@ -252,7 +262,7 @@ static void group_tiles(const LinearTask& t, size_t tiles) {
       const bool multiplies = group < now.groups;
       const bool floats = late < unit.groups;
       if (multiplies) {
-        load_tile<6>(now.segment->weights + group * now.segment->stride, 64);
+        load_tile<6>(weights + group * GroupSegment<Format>::stride, 64);
         zero_tile<group % 4>();
       }
       if (floats) groups_to_floats<late, Format, 0, 4>(unit, sums[late], acc);
@@ -266,6 +276,7 @@ static void group_tiles(const LinearTask& t, size_t tiles) {
         if (unit.groups > 0) finish_segment(t, tiles, *unit.step, unit.tile, acc);
         for_each_index<0, 16>([&](auto r) HEADRACE_INLINE { acc[r.value] = set1(0.0F); });
       }
+      if (group < to_decode) shared[then.segment % 2].read(t, then.segment, group);
     });
     if (now.groups == 0) break;
   }
