@@ -22,7 +22,7 @@ namespace headrace::cpu::HEADRACE_TIER {
 static_assert(kTileRows == 16);
 // With fewer rows the panel's decoding, and tiles that are not full, cost more than what tiles save.
 constexpr size_t kLeastGroupRows = 12;
-constexpr size_t kLeastBlockRows = 8;
+constexpr size_t kLeastBlockRows = 10;
 
 // Tiles 0 to 3 are sums, 4 rows of activations, 6 and 7 weights.
 constexpr TileShapes tile_shapes(size_t inputs, size_t rows) {
