@@ -80,7 +80,7 @@ TEST_P(QuantiseOnEveryTier, RowsAreQuantisedGroupByGroupAsTheDefinitionSays) {
       const size_t row = random.below(static_cast<uint32_t>(width));
       std::vector<int8_t> tile(width * cpu::quants_of_row(k), 101);
       std::vector<float> tile_scales(width * (k / group), -1);
-      std::vector<int16_t> tile_sums_16(width * (k / 16), 9999);
+      std::vector<int16_t> tile_sums_16(group == 32 ? 0 : width * (k / 16), 9999);
       std::vector<int16_t> tile_sums_32(group == 32 ? 0 : width * (k / 32), 9999);
       std::vector<float> tile_float_sums_32(group == 32 ? width * (k / 32) : 0, -9999);
       kernels.quantise_row(x.data(), k, group,
@@ -103,21 +103,24 @@ TEST_P(QuantiseOnEveryTier, RowsAreQuantisedGroupByGroupAsTheDefinitionSays) {
         }
         for (size_t g = 0; r == row && g < k / 32; ++g) {
           const size_t at = g * width + r;
+          const int sum = expected_sums[2 * g] + expected_sums[2 * g + 1];
+          if (group == 32) {
+            ASSERT_EQ(tile_float_sums_32[at], static_cast<float>(sum)) << g;
+            continue;
+          }
           sums.insert(sums.end(), {tile_sums_16[2 * at], tile_sums_16[2 * at + 1]});
-          const int sum = tile_sums_16[2 * at] + tile_sums_16[2 * at + 1];
-          ASSERT_EQ(group == 32 ? tile_float_sums_32[at]
-                                : static_cast<float>(tile_sums_32[2 * (g / 2 * width + r) + g % 2]),
-                    static_cast<float>(sum))
-              << g;
+          ASSERT_EQ(tile_sums_32[2 * (g / 2 * width + r) + g % 2], sum) << g;
         }
         for (size_t g = 0; r == row && g < k / group; ++g) scales.push_back(tile_scales[g * width + r]);
       }
       ASSERT_EQ(std::ranges::count(tile_scales, -1.0F), (width - 1) * (k / group));
-      ASSERT_EQ(std::ranges::count(tile_sums_16, 9999), (width - 1) * (k / 16));
+      ASSERT_EQ(std::ranges::count(tile_sums_16, 9999), group == 32 ? 0 : (width - 1) * (k / 16));
       ASSERT_EQ(std::ranges::count(tile_sums_32, 9999), group == 32 ? 0 : (width - 1) * (k / 32));
       ASSERT_EQ(std::ranges::count(tile_float_sums_32, -9999.0F), group == 32 ? (width - 1) * (k / 32) : 0);
       ASSERT_EQ(quants, expected);
-      ASSERT_EQ(sums, expected_sums);
+      if (group != 32) {
+        ASSERT_EQ(sums, expected_sums);
+      }
       ASSERT_TRUE(equal_bits(expected_scales, scales));
     }
   }

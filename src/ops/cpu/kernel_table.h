@@ -25,8 +25,8 @@ inline constexpr size_t kPanelWidth = 16;
 /// Everything that a kernel reads one after another is one stream:
 ///   quants   [ceil(k / 64)][width][64]
 ///   scales   [k / group][width]
-///   sums_16  [k / 32][width][2]   of 16 neighbouring quants
-///   sums_32  [k / 64][width][2]   of 32; where a group has 256
+///   sums_16  [k / 32][width][2]   of 16 neighbouring quants; where a group has 256
+///   sums_32  [k / 64][width][2]   of 32; likewise
 ///   float_sums_32  [k / 32][width]  of 32, exactly; where a group has 32
 struct QuantisedTiles {
   int8_t* quants;

@@ -211,9 +211,10 @@ template <size_t Group, typename Format, size_t Begin, size_t End>
   });
 }
 
-// A segment is decoded while the one before meets its last tile of rows: what was just stored cannot be
-// loaded into tiles at once, and decoding goes on beside tile instructions. With one tile of rows the unit
-// before still needs the scales of its last kLag groups then; those are read before they are written over.
+// A segment is decoded while the one before meets its last tile of rows, beside tile instructions: with
+// 16 or 32 rows a sixth faster than right before its first tile (1B Q4_0, two threads). With one tile of rows
+// the unit before still needs the scales of its last kLag groups then; those are read before they are written
+// over.
 template <typename Format>
 static void group_tiles(const LinearTask& t, size_t tiles) {
   constexpr size_t kLag = 3;
@@ -398,8 +399,7 @@ template <typename Scaled, size_t Row>
   });
 }
 
-// A super-block is decoded while the one before meets its last tile of rows: what was just stored cannot be
-// loaded into tiles at once, and decoding goes on beside tile instructions.
+// A super-block is decoded while the one before meets its last tile of rows, as in group_tiles.
 template <typename Scaled>
 static void block_tiles(const LinearTask& t, size_t tiles) {
   configure_tiles(tile_shapes(64, t.rows));

@@ -118,11 +118,15 @@ static double sum_exp_row(const float* x, size_t n, float largest) {
 static void quantise_row(const float* x, size_t k, size_t group, const QuantisedTiles& tile, size_t width,
                          size_t row) {
   const auto quants = [&](size_t i) { return tile.quants + (i / 64 * width + row) * 64 + i % 64; };
-  const auto put_sum_32 = [&](size_t g, int32_t sum) {
-    if (group == 32)
-      tile.float_sums_32[g * width + row] = static_cast<float>(sum);
-    else
-      tile.sums_32[2 * (g / 2 * width + row) + g % 2] = static_cast<int16_t>(sum);
+  const auto put_sums = [&](size_t g, int32_t low, int32_t high) {
+    if (group == 32) {
+      tile.float_sums_32[g * width + row] = static_cast<float>(low + high);
+      return;
+    }
+    int16_t* halves = tile.sums_16 + 2 * (g * width + row);
+    halves[0] = static_cast<int16_t>(low);
+    halves[1] = static_cast<int16_t>(high);
+    tile.sums_32[2 * (g / 2 * width + row) + g % 2] = static_cast<int16_t>(low + high);
   };
   for (size_t begin = 0; begin < k; begin += group) {
     I16 bits = int_set1(0);
@@ -133,11 +137,7 @@ static void quantise_row(const float* x, size_t k, size_t group, const Quantised
     const bool finite = largest < 0x7F800000;
     if (!finite || magnitude < 0x1p-100F) {
       for (size_t i = begin; i < begin + group; ++i) *quants(i) = 0;
-      for (size_t g = begin / 32; g < (begin + group) / 32; ++g) {
-        tile.sums_16[2 * (g * width + row)] = 0;
-        tile.sums_16[2 * (g * width + row) + 1] = 0;
-        put_sum_32(g, 0);
-      }
+      for (size_t g = begin / 32; g < (begin + group) / 32; ++g) put_sums(g, 0, 0);
       tile.scales[begin / group * width + row] = finite ? 0.0F : __builtin_nanf("");
       continue;
     }
@@ -148,12 +148,7 @@ static void quantise_row(const float* x, size_t k, size_t group, const Quantised
       const I16 high = round_to_int(mul(load(x + i + 16), inverse));
       store_s8(quants(i), low);
       store_s8(quants(i + 16), high);
-      const int32_t sum_low = int_fold_add(low);
-      const int32_t sum_high = int_fold_add(high);
-      const size_t at = i / 32 * width + row;
-      tile.sums_16[2 * at] = static_cast<int16_t>(sum_low);
-      tile.sums_16[2 * at + 1] = static_cast<int16_t>(sum_high);
-      put_sum_32(i / 32, sum_low + sum_high);
+      put_sums(i / 32, int_fold_add(low), int_fold_add(high));
     }
     tile.scales[begin / group * width + row] = magnitude / 127.0F;
   }
