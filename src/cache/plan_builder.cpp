@@ -17,17 +17,30 @@ uint32_t first_seen(const Row& row, uint32_t window) {
 
 }  // namespace
 
-Result<PlanBuilder> PlanBuilder::create(Backend& backend, MemoryLedger& ledger, uint32_t page_tokens,
-                                        uint32_t max_rows, uint64_t max_runs) {
+Result<PlanBuilder> PlanBuilder::create(Backend& backend, MemoryLedger& ledger, const PlanNeeds& needs) {
   PlanBuilder builder;
-  builder.page_tokens_ = page_tokens;
-  const size_t bytes = max_rows * (sizeof(KvSlot) + sizeof(AttentionItem) + sizeof(AttentionItemRow)) +
-                       max_runs * sizeof(KvRun) + 4 * kAlignment;
+  builder.needs_ = needs;
+  // Items that are shared are fewer than rows: each has other members than all the rest.
+  const size_t rows = needs.max_rows;
+  const size_t waves = needs.n_partials > 0 ? kAttentionWaves : 1;
+  const size_t bytes = rows * (sizeof(KvSlot) + 2 * sizeof(AttentionItem) + waves * sizeof(AttentionItemRow) +
+                               sizeof(AttentionReduce)) +
+                       needs.max_runs * sizeof(KvRun) + 5 * kAlignment;
   HEADRACE_TRY(builder.buffer_, backend.allocate(ledger, MemoryUse::scratch, bytes, "attention plan"));
-  builder.slots_.reserve(max_rows);
-  builder.runs_.reserve(max_runs);
-  builder.items_.reserve(max_rows);
-  builder.item_rows_.reserve(max_rows);
+  builder.slots_.reserve(rows);
+  builder.runs_.reserve(needs.max_runs);
+  builder.items_.reserve(rows);
+  builder.notes_.reserve(rows);
+  builder.item_rows_.reserve(waves * rows);
+  if (needs.n_partials == 0) return builder;
+  HEADRACE_TRY(builder.partials_,
+               backend.allocate(ledger, MemoryUse::scratch,
+                                needs.n_partials * needs.n_heads * (needs.d_head + 2) * sizeof(float),
+                                "partial results of attention"));
+  builder.reduces_.reserve(rows);
+  builder.members_.reserve(rows);
+  builder.in_order_.reserve(2 * rows);
+  for (auto& wave : builder.shared_) wave.reserve(rows);
   return builder;
 }
 
@@ -35,7 +48,13 @@ void PlanBuilder::clear() {
   slots_.clear();
   runs_.clear();
   items_.clear();
+  notes_.clear();
   item_rows_.clear();
+  reduces_.clear();
+  members_.clear();
+  for (auto& wave : shared_) wave.clear();
+  n_texts_ = 0;
+  n_partials_ = 0;
 }
 
 // One item a sequence and step: its rows, over all the keys that any of them sees.
@@ -46,19 +65,20 @@ void PlanBuilder::add(std::span<const PageId> pages, std::span<const Row> rows, 
                         .n_rows = static_cast<uint32_t>(rows.size())};
   for (uint32_t i = 0; i < rows.size(); ++i) {
     const Row& row = rows[i];
-    slots_.push_back({pages[row.slot / page_tokens_], row.slot % page_tokens_});
+    slots_.push_back({pages[row.slot / needs_.page_tokens], row.slot % needs_.page_tokens});
     item_rows_.push_back({first_row + i, first_seen(row, window), row.position + 1, 0});
   }
   add_page_runs(pages, first_seen(rows.front(), window), rows.back().position + 1);
   item.n_runs = static_cast<uint32_t>(runs_.size()) - item.first_run;
   items_.push_back(item);
+  notes_.push_back({.text = n_texts_ - 1, .settled = rows.front().position});
 }
 
 void PlanBuilder::add_page_runs(std::span<const PageId> pages, uint32_t begin, uint32_t end) {
-  for (uint32_t page = begin / page_tokens_; page * page_tokens_ < end; ++page) {
-    const uint32_t position = page * page_tokens_;
+  for (uint32_t page = begin / needs_.page_tokens; page * needs_.page_tokens < end; ++page) {
+    const uint32_t position = page * needs_.page_tokens;
     HEADRACE_CHECK(pages[page] != kNoPage);
-    runs_.push_back({pages[page], 0, std::min(page_tokens_, end - position), position});
+    runs_.push_back({pages[page], 0, std::min(needs_.page_tokens, end - position), position});
   }
 }
 
@@ -67,20 +87,21 @@ void PlanBuilder::add_path_runs(std::span<const PageId> pages, uint64_t path, ui
   uint32_t position = base;
   for (uint64_t rest = path; rest != 0; rest &= rest - 1, ++position) {
     const uint32_t slot = base + static_cast<uint32_t>(std::countr_zero(rest));
-    const PageId page = pages[slot / page_tokens_];
+    const PageId page = pages[slot / needs_.page_tokens];
     HEADRACE_CHECK(page != kNoPage);
     KvRun* last = position > base ? &runs_.back() : nullptr;
-    if (last != nullptr && last->page == page && last->slot + last->count == slot % page_tokens_) {
+    if (last != nullptr && last->page == page && last->slot + last->count == slot % needs_.page_tokens) {
       ++last->count;
     } else {
-      runs_.push_back({page, slot % page_tokens_, 1, position});
+      runs_.push_back({page, slot % needs_.page_tokens, 1, position});
     }
   }
 }
 
 void PlanBuilder::add_tree(std::span<const PageId> pages, std::span<const Row> rows, uint32_t first_row,
                            uint32_t window, uint32_t base) {
-  for (const Row& row : rows) slots_.push_back({pages[row.slot / page_tokens_], row.slot % page_tokens_});
+  for (const Row& row : rows)
+    slots_.push_back({pages[row.slot / needs_.page_tokens], row.slot % needs_.page_tokens});
   uint64_t placed = 0;  // rows that have an item
   for (uint32_t leaf = 0; leaf < rows.size(); ++leaf) {
     const uint64_t path = rows[leaf].ancestors;
@@ -102,6 +123,7 @@ void PlanBuilder::add_tree(std::span<const PageId> pages, std::span<const Row> r
     item.n_runs = static_cast<uint32_t>(runs_.size()) - item.first_run;
     item.n_rows = static_cast<uint32_t>(item_rows_.size()) - item.first_row;
     items_.push_back(item);
+    notes_.push_back({.text = n_texts_ - 1, .settled = base});
   }
 }
 
@@ -116,10 +138,24 @@ void PlanBuilder::finish(Backend& backend, GroupStep& step) {
     return at;
   };
   step.slots = put(slots_);
-  step.plan = {.runs = put(runs_),
-               .items = put(items_),
-               .n_items = static_cast<uint32_t>(items_.size()),
-               .item_rows = put(item_rows_)};
+  step.plan = {.runs = put(runs_), .item_rows = put(item_rows_)};
+  if (reduces_.empty()) {
+    step.plan.items = put(items_);
+    step.plan.n_items = static_cast<uint32_t>(items_.size());
+    return;
+  }
+  in_order_.clear();
+  for (size_t wave = 0; wave < shared_.size(); ++wave) {
+    in_order_.insert(in_order_.end(), shared_[wave].begin(), shared_[wave].end());
+    step.plan.wave_ends[wave] = static_cast<uint32_t>(in_order_.size());
+  }
+  in_order_.insert(in_order_.end(), items_.begin(), items_.end());
+  step.plan.items = put(in_order_);
+  step.plan.n_items = static_cast<uint32_t>(in_order_.size());
+  step.plan.reduces = put(reduces_);
+  step.plan.n_reduces = static_cast<uint32_t>(reduces_.size());
+  step.plan.partials = partials_.as<float>();
+  step.plan.n_partials = static_cast<uint32_t>(n_partials_);
 }
 
 }  // namespace headrace

@@ -9,6 +9,9 @@ namespace headrace {
 namespace {
 
 constexpr size_t kMostTreeRows = 64;  // bits of Row::ancestors
+// Of partial results in a layer group; sequences beyond that read all keys for themselves.
+constexpr uint64_t kMostPartialBytes = 8 << 20;
+constexpr uint64_t kSharingRows = 4;  // of a sequence and step
 
 uint32_t pages_of(uint64_t tokens, const StateStoreOptions& options) {
   return static_cast<uint32_t>(ceil_div(tokens, options.format.page_tokens));
@@ -36,12 +39,30 @@ uint32_t pages_for_all(const LayerGroup& group, const StateStoreOptions& options
   return static_cast<uint32_t>(std::max<uint64_t>(std::min(wanted, useful), largest)) + 1;
 }
 
+uint64_t partial_bytes(const LayerGroup& group) {
+  return uint64_t{group.n_heads} * (group.d_head + 2) * sizeof(float);
+}
+
+// Room for the partial results of a step whose rows share keys.
+uint64_t most_partials(const LayerGroup& group, const StateStoreOptions& options) {
+  const bool alone = options.sequences == 1 && options.branches <= 1;
+  if (!options.share_keys || alone || group.n_heads == 0 || group.recurrent()) return 0;
+  const uint32_t seen =
+      positions_seen(group) == 0 ? options.context : std::min(options.context, positions_seen(group));
+  const uint64_t splits = ceil_div(seen, kSplitPositions) + 1;
+  const uint64_t rows = std::min<uint64_t>(
+      options.max_rows,
+      options.sequences * std::max<uint64_t>(kSharingRows, options.branches > 1 ? kMostTreeRows : 0));
+  return std::min(rows * splits, kMostPartialBytes / partial_bytes(group));
+}
+
 }  // namespace
 
 uint64_t StateStore::bytes(std::span<const LayerGroup> groups, const StateStoreOptions& options) {
   uint64_t sum = 0;
   for (const LayerGroup& group : groups) {
     sum += page_layout(group, options.format).page_bytes * pages_for_all(group, options, options.tokens);
+    sum += most_partials(group, options) * partial_bytes(group);
   }
   return sum;
 }
@@ -77,8 +98,13 @@ Result<StateStore> StateStore::create(Backend& backend, MemoryLedger& ledger,
         PagePool pool,
         PagePool::create(backend, ledger, layout.page_bytes, pages_for_all(spec, options, options.tokens),
                          fmt::format("KV cache ({})", spec.name), "a smaller context (-c) would help"));
-    HEADRACE_TRY(PlanBuilder builder, PlanBuilder::create(backend, ledger, options.format.page_tokens,
-                                                          options.max_rows, max_runs));
+    HEADRACE_TRY(PlanBuilder builder, PlanBuilder::create(backend, ledger,
+                                                          {.page_tokens = options.format.page_tokens,
+                                                           .max_rows = options.max_rows,
+                                                           .max_runs = max_runs,
+                                                           .n_heads = spec.n_heads,
+                                                           .d_head = spec.d_head,
+                                                           .n_partials = most_partials(spec, options)}));
     GroupStep step;
     step.layer_bytes = layout.layer_bytes;
     step.first_layer = first_layer_view(spec, options.format, pool.data());
@@ -122,6 +148,8 @@ void StateStore::make_room_on_host() {
   make(shorter_);
   for (uint32_t id = options_.sequences; id > 0; --id) free_sequences_.push_back(id - 1);
   match_.path.reserve(most_pages);
+  step_sequences_.reserve(options_.sequences);
+  texts_.reserve(options_.sequences);
   for (size_t g = 0; g < specs_.size(); ++g) owners_.emplace_back(forest_.pool(g).size());
 }
 
@@ -373,6 +401,7 @@ bool StateStore::truncate(SequenceId id, uint32_t length) {
 std::span<const GroupStep> StateStore::plan(std::span<const Row> rows) {
   HEADRACE_CHECK(rows.size() <= options_.max_rows);
   for (PlanBuilder& builder : builders_) builder.clear();
+  step_sequences_.clear();
   for (size_t first = 0; first < rows.size();) {
     const Sequence& s = sequences_[rows[first].sequence];
     // A chain, then perhaps a tree behind its last row.
@@ -392,8 +421,10 @@ std::span<const GroupStep> StateStore::plan(std::span<const Row> rows) {
       ++end;
     }
     HEADRACE_CHECK(tree > first && (tree == end || (tree == first + 1 && rows[first].position == s.length)));
+    step_sequences_.push_back(rows[first].sequence);
     for (size_t g = 0; g < specs_.size(); ++g) {
       const uint32_t window = positions_seen(specs_[g]);
+      builders_[g].begin_text();
       builders_[g].add(s.pages[g], rows.subspan(first, tree - first), static_cast<uint32_t>(first), window);
       if (tree < end) {
         HEADRACE_CHECK(!specs_[g].recurrent());
@@ -403,8 +434,50 @@ std::span<const GroupStep> StateStore::plan(std::span<const Row> rows) {
     }
     first = end;
   }
+  share();
   for (size_t g = 0; g < specs_.size(); ++g) builders_[g].finish(*backend_, steps_[g]);
   return steps_;
+}
+
+// Orders the step's sequences so that those with equal beginnings are neighbours.
+void StateStore::share() {
+  if (!sharing_ || std::ranges::none_of(builders_, &PlanBuilder::shares)) return;
+  texts_.clear();
+  for (uint32_t i = 0; i < step_sequences_.size(); ++i) texts_.push_back({i, 0});
+  const uint32_t page_tokens = options_.format.page_tokens;
+  std::ranges::sort(texts_, [&](const OrderedText& a, const OrderedText& b) {
+    const SequenceId x = step_sequences_[a.text];
+    const SequenceId y = step_sequences_[b.text];
+    const uint32_t common = common_tokens(x, y) / page_tokens;
+    const bool x_ends = common == sequences_[x].path.size();
+    const bool y_ends = common == sequences_[y].path.size();
+    if (x_ends || y_ends) return x_ends && (!y_ends || a.text < b.text);
+    return sequences_[x].path[common] < sequences_[y].path[common];
+  });
+  for (size_t i = 1; i < texts_.size(); ++i)
+    texts_[i].common = common_tokens(step_sequences_[texts_[i - 1].text], step_sequences_[texts_[i].text]);
+  for (PlanBuilder& builder : builders_) builder.share(texts_);
+}
+
+// In the same pages. A node has one parent, so that paths that have met never part before.
+uint32_t StateStore::common_tokens(SequenceId a, SequenceId b) const {
+  const std::vector<NodeId>& x = sequences_[a].path;
+  const std::vector<NodeId>& y = sequences_[b].path;
+  size_t low = 0;
+  for (size_t high = std::min(x.size(), y.size()); low < high;) {
+    const size_t middle = (low + high) / 2;
+    if (x[middle] == y[middle])
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return static_cast<uint32_t>(low) * options_.format.page_tokens;
+}
+
+uint64_t StateStore::saved_keys() const {
+  uint64_t sum = 0;
+  for (const PlanBuilder& builder : builders_) sum += builder.saved_keys();
+  return sum;
 }
 
 PageCounts StateStore::available() const {

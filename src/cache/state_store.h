@@ -26,6 +26,7 @@ struct StateStoreOptions {
   uint64_t tokens = 0;     // of all sequences and cached prefixes together; 0: sequences * context
   uint32_t max_rows = 0;   // of a step
   uint32_t branches = 1;   // leaves of a sequence's draft tree at most
+  bool share_keys = true;  // rows that see the same pages read them once
 };
 
 using SequenceId = uint32_t;
@@ -41,7 +42,7 @@ struct Prospect {
 /// Not thread-safe.
 class StateStore {
  public:
-  /// Bytes of pages that create() will take.
+  /// Bytes that create() will take for pages, and for the results of rows that read some of them together.
   static uint64_t bytes(std::span<const LayerGroup> groups, const StateStoreOptions& options);
 
   /// Memory for pages in every group, or out_of_budget with the numbers. `backend` must outlive the store.
@@ -101,11 +102,16 @@ class StateStore {
   // --- housekeeping -------------------------------------------------------------------------------------
   /// Only the pages of so many tokens may be used, but at least those of one context; 0: all.
   void set_limit(uint64_t tokens);
+  /// Whether rows that see the same pages read them once; not without StateStoreOptions::share_keys.
+  void set_sharing(bool on) { sharing_ = on; }
   /// Forgets what no sequence uses.
   void clear_cache() { forest_.clear(); }
   uint64_t page_copies() const { return page_copies_; }
   uint64_t evicted_pages() const { return forest_.evicted_pages(); }
   uint64_t retired_pages() const { return retired_pages_; }
+  /// Keys that rows did not read for themselves, since others read them in the same step; of all layer
+  /// groups.
+  uint64_t saved_keys() const;
   const Forest& forest() const { return forest_; }
   /// Checks every page, node and sequence against each other; an error names what doesn't add up.
   /// `open` sequences are expected.
@@ -127,6 +133,8 @@ class StateStore {
   SequenceId new_sequence(uint64_t salt);
   void adopt(Sequence& s, std::span<const NodeId> path, uint32_t length);
   bool copy_tail(Sequence& s, NodeId source, uint32_t tokens);
+  void share();
+  uint32_t common_tokens(SequenceId a, SequenceId b) const;
   void push_node(Sequence& s, NodeId node);
   void pop_node(Sequence& s);
   void release(Sequence& s);
@@ -144,12 +152,15 @@ class StateStore {
   DeviceBuffer moves_;           // of straighten(): from, then to
   std::vector<KvSlot> move_to_;  // on their way there
   std::vector<KvSlot> move_from_;
+  std::vector<SequenceId> step_sequences_;  // of plan(), in order of their rows
+  std::vector<OrderedText> texts_;
   std::vector<Sequence> sequences_;  // options.sequences
   std::vector<SequenceId> free_sequences_;
   // Memory that is used again.
   Sequence shorter_;                                   // of truncate()
   PrefixMatch match_;                                  // of prospect() and open()
   mutable std::vector<std::vector<uint32_t>> owners_;  // of audit(): by group and page
+  bool sharing_ = true;
   uint64_t page_copies_ = 0;
   uint64_t retired_pages_ = 0;
 };

@@ -79,6 +79,8 @@ void add_batched_flags(CLI::App& verb, BenchFlags& flags) {
   add_numbers(verb, "--npl", flags.n_pl, 1, kMaxSequences, "Sequences (also -npl) [1,2,4,8]")->needs(batched);
   verb.add_flag("--pps", flags.pp_shared, "All have the same prompt, computed once (also -pps)")
       ->needs(batched);
+  verb.add_flag("--no-key-sharing", flags.engine.no_key_sharing,
+                "Each sequence reads for itself what it shares with others");
   add_number(verb, "--ctx-size,-c", flags.kv_tokens, 0U, std::numeric_limits<uint32_t>::max(),
              "Leave out what holds more tokens in all; 0: nothing [0]", "0 to 4294967295")
       ->needs(batched);

@@ -2,7 +2,6 @@
 // equal.
 #include <algorithm>
 #include <chrono>
-#include <deque>
 #include <map>
 
 #include "cli/bench_drafts.h"
@@ -66,7 +65,7 @@ struct Figures {
   uint64_t tokens = 0;
   uint64_t steps = 0;
   double grouped = 0;
-  std::vector<double> latencies;  // seconds from submission to the end
+  std::vector<double> latencies;  // seconds from a request's arrival to its end
   std::vector<std::vector<int32_t>> answers;
 
   double speed() const { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
@@ -108,7 +107,8 @@ double aligning_seconds(const Trace& trace, bool within_schedule, double& step_s
   return sum;
 }
 
-// Keeps `window` requests in the engine, or fills it anew whenever it is empty.
+// Requests arrive as long as fewer than `window` are unanswered, whatever the schedule; a static batch begins
+// with those that have arrived when the one before has ended, all other schedules take each at once.
 Result<Figures> answer_all(Contender& c, const std::vector<const DraftPrompt*>& prompts, uint32_t tokens,
                            uint32_t at_once, uint32_t window) {
   Engine& engine = *c.model.engine;
@@ -117,16 +117,21 @@ Result<Figures> answer_all(Contender& c, const std::vector<const DraftPrompt*>& 
   const EndTokens ends(c.model.tokenizer);
   Figures figures;
   figures.answers.resize(prompts.size());
-  std::map<RequestId, std::pair<size_t, Clock::time_point>> running;
-  size_t next = 0;
+  std::map<RequestId, size_t> running;  // -> the prompt's index
+  std::vector<Clock::time_point> arrivals;
+  size_t submitted = 0;
   std::vector<Event> events;
   const Clock::time_point begin = Clock::now();
-  while (next < prompts.size() || !running.empty()) {
-    const bool refill = c.name != kStatic || running.empty();
-    const uint32_t most = c.name == kStatic ? at_once : window;
-    while (refill && next < prompts.size() && running.size() < most) {
-      HEADRACE_TRY(const RequestId id, engine.submit(request_for(*prompts[next], tokens, ends, 0)));
-      running[id] = {next++, Clock::now()};
+  while (figures.latencies.size() < prompts.size()) {
+    while (arrivals.size() < prompts.size() && arrivals.size() - figures.latencies.size() < window)
+      arrivals.push_back(Clock::now());
+    if (c.name != kStatic || running.empty()) {
+      const size_t end =
+          c.name == kStatic ? std::min<size_t>(arrivals.size(), submitted + at_once) : arrivals.size();
+      for (; submitted < end; ++submitted) {
+        HEADRACE_TRY(const RequestId id, engine.submit(request_for(*prompts[submitted], tokens, ends, 0)));
+        running[id] = submitted;
+      }
     }
     events.clear();
     c.trace->clear();
@@ -136,13 +141,13 @@ Result<Figures> answer_all(Contender& c, const std::vector<const DraftPrompt*>& 
     figures.aligning_seconds += aligning_seconds(*c.trace, c.policy != nullptr, figures.step_seconds);
     ++figures.steps;
     for (const Event& event : events) {
-      const auto& [index, submitted] = running.at(event.request);
+      const size_t index = running.at(event.request);
       if (event.has_token) {
         ++figures.tokens;
         figures.answers[index].push_back(event.draw.token);
       }
       if (event.finished == FinishReason::none) continue;
-      figures.latencies.push_back(std::chrono::duration<double>(Clock::now() - submitted).count());
+      figures.latencies.push_back(std::chrono::duration<double>(Clock::now() - arrivals[index]).count());
       running.erase(event.request);
     }
   }

@@ -48,6 +48,7 @@ EngineOptions options_of(const EngineFlags& flags) {
   options.key_type = flags.key_type;
   options.value_type = flags.value_type;
   options.activations = flags.activations;
+  options.share_keys = !flags.no_key_sharing;
   options.policy = flags.policy;
   options.trace = flags.trace;
   options.interrupt = &interrupted();

@@ -123,6 +123,8 @@ void add_engine_flags(CLI::App& app, EngineFlags& flags) {
   add_arithmetic_flags(app, flags);
   add_memory_flag(app, flags);
   app.add_flag("--no-warmup", flags.no_warmup, "Skip the dummy step before the clock starts");
+  app.add_flag("--no-key-sharing", flags.no_key_sharing,
+               "Each answer reads for itself what it shares with others");
 }
 
 void add_parallel_flags(CLI::App& app, EngineFlags& flags) {

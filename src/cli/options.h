@@ -81,6 +81,7 @@ struct EngineFlags {
   Numerics numerics = Numerics::exact;
   uint64_t memory = std::numeric_limits<uint64_t>::max();  // at most, besides what the system has
   bool no_warmup = false;
+  bool no_key_sharing = false;
   SpeculationFlags speculation;
   uint32_t sequences = 1;  // at once; verbs with more than one have a flag of their own
   uint64_t kv_tokens = 0;  // as EngineOptions

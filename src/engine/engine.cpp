@@ -142,7 +142,8 @@ Status EngineImpl::start() {
               .sequences = options_.sequences,
               .decode_threads = options_.decode_threads,
               .batch_threads = options_.batch_threads,
-              .prefix_cache = options_.prefix_cache});
+              .prefix_cache = options_.prefix_cache,
+              .share_keys = options_.share_keys});
   return start_speculation();
 }
 
@@ -188,6 +189,7 @@ void EngineImpl::set_limits(const StepLimits& limits) {
   if (limits_.decode_threads == 0) limits_.decode_threads = options_.decode_threads;
   if (limits_.batch_threads == 0) limits_.batch_threads = limits_.decode_threads;
   store_->set_limit(limits.kv_tokens);
+  store_->set_sharing(limits.share_keys);
 }
 
 // --- requests ---------------------------------------------------------------------------------------------
@@ -484,6 +486,7 @@ EngineStats EngineImpl::stats() const {
   stats.page_copies = store_->page_copies();
   stats.evicted_pages = store_->evicted_pages();
   stats.retired_pages = store_->retired_pages();
+  stats.saved_keys = store_->saved_keys();
   stats.running = static_cast<uint32_t>(lineup_->running().size());
   stats.waiting = static_cast<uint32_t>(lineup_->waiting());
   if (speculation_) {

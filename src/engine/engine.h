@@ -106,6 +106,7 @@ struct StepLimits {
   uint32_t batch_threads = 0;   // for steps with more rows than sequences; 0: as decode_threads
   bool prefix_cache = true;     // look for cached prefixes
   bool drafts = true;           // where the engine has a drafter
+  bool share_keys = true;       // what sequences have in common is read once for all of them
 };
 
 struct EngineOptions {
@@ -123,6 +124,7 @@ struct EngineOptions {
   uint32_t decode_threads = 0;  // as StepLimits
   uint32_t batch_threads = 0;
   bool prefix_cache = true;
+  bool share_keys = true;
   SpeculationOptions speculation = {};
   /// The model was loaded without its weights: nothing runs, drafters load theirs likewise. For planning.
   bool sizes_only = false;
@@ -187,7 +189,9 @@ struct EngineStats {
   uint64_t page_copies = 0;    // of shared last pages
   uint64_t evicted_pages = 0;  // cached pages given up for others
   uint64_t retired_pages = 0;  // that left a window
-  uint32_t running = 0;        // choices
+  uint64_t saved_keys =
+      0;  // that rows did not read for themselves, since others did in the same step; by layer group
+  uint32_t running = 0;  // choices
   uint32_t waiting = 0;
   uint32_t last_step_rows = 0;
   DraftCounters drafts;

@@ -69,6 +69,45 @@ TEST_P(EngineBatch, PromptsThatArriveTogetherComputeTheirPrefixOnce) {
   }
 }
 
+TEST_P(EngineBatch, KeysReadOnceForManyGiveTheBitsOfEachAlone) {
+  for (const size_t shared : {64U, 130U, 530U}) {
+    EngineOptions o = many(5);
+    o.context = 800;
+    World w = world(o, 2);
+    const Request root = random_request(9, shared, 0);
+    const Request branch = random_request(10, 90, 0);
+    std::vector<Request> requests;
+    for (uint32_t i = 0; i < 5; ++i) {
+      Request request = random_request(100 + i, 3 + 5 * i, 6);
+      request.prompt[0] = static_cast<int32_t>(20 + i);  // they differ from here on
+      if (i >= 2) request.prompt.insert(request.prompt.begin(), branch.prompt.begin(), branch.prompt.end());
+      request.prompt.insert(request.prompt.begin(), root.prompt.begin(), root.prompt.end());
+      requests.push_back(std::move(request));
+    }
+    const auto answer_all = [&](bool share) {
+      StepLimits limits = w.engine->limits();
+      limits.share_keys = share;
+      w.engine->set_limits(limits);
+      w.engine->clear_cache();
+      w.answers.clear();
+      const uint64_t before = w.engine->stats().saved_keys;
+      std::vector<Answer> answers;
+      std::vector<RequestId> ids;
+      for (const Request& request : requests) ids.push_back(w.submit(request));
+      w.finish();
+      for (const RequestId id : ids) answers.push_back(w.answers[{id, 0}]);
+      EXPECT_EQ(w.engine->stats().saved_keys > before, share);
+      return answers;
+    };
+    const std::vector<Answer> together = answer_all(true);
+    const std::vector<Answer> apart = answer_all(false);
+    for (size_t i = 0; i < requests.size(); ++i) {
+      EXPECT_TRUE(same_bits(together[i], apart[i])) << shared << ", request " << i;
+      EXPECT_TRUE(same_bits(together[i], w.cold_answer(requests[i]))) << shared << ", request " << i;
+    }
+  }
+}
+
 TEST_P(EngineBatch, WithTheCacheOffEveryPromptIsComputed) {
   World w = world(many(2));
   StepLimits limits = w.engine->limits();

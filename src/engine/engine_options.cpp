@@ -85,7 +85,8 @@ StateStoreOptions store_options(const EngineOptions& options) {
           .context = options.context,
           .tokens = options.kv_tokens,
           .max_rows = options.batch_rows,
-          .branches = options.speculation.drafter ? options.speculation.branches : 1};
+          .branches = options.speculation.drafter ? options.speculation.branches : 1,
+          .share_keys = options.share_keys};
 }
 
 void choose_context(const Model& model, const MemoryLedger& ledger, const DrafterBytes& drafter,

@@ -104,6 +104,16 @@ TEST_P(SpeculationTest, TheContextsEndIsNotOverrun) {
   expect_same(o, requests, expected);
 }
 
+TEST_P(SpeculationTest, BranchesReadWhatIsBeforeThemOnce) {
+  const std::vector<Request> requests = {random_request(1, 130, 20), random_request(2, 70, 20)};
+  const std::vector<Answer> expected = plain(requests);
+  EngineOptions o = many(2);
+  o.speculation = {oracle(requests, expected, 3), 9, false, 4};
+  EXPECT_GT(expect_same(o, requests, expected).saved_keys, 0U);
+  o.speculation.branches = 1;
+  EXPECT_EQ(expect_same(o, requests, expected).saved_keys, 0U);
+}
+
 TEST_P(SpeculationTest, AutomaticLengthsLeaveAnswersAlone) {
   const std::vector<Request> requests = repeating_requests(12, 40);
   const std::vector<Answer> expected = plain(requests);

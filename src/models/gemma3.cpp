@@ -83,6 +83,7 @@ class Gemma3 final : public Model {
     embedding_scale_ = std::sqrt(static_cast<float>(cfg_.d_model));
     groups_ = {{"full", 0, cfg_.n_kv_heads, cfg_.d_head, 0},
                {"window", 0, cfg_.n_kv_heads, cfg_.d_head, cfg_.window}};
+    for (LayerGroup& group : groups_) group.n_heads = cfg_.n_heads;
 
     HEADRACE_TRY(embeddings_,
                  weights.linear("token_embd.weight", cfg_.vocab_size, cfg_.d_model, Split::none));

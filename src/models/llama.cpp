@@ -69,6 +69,7 @@ class Llama final : public Model {
     cfg_ = std::move(config);
     info_ = model_info(checkpoint, cfg_);
     groups_ = {{"full", cfg_.n_layers, cfg_.n_kv_heads, cfg_.d_head, 0}};
+    groups_[0].n_heads = cfg_.n_heads;
     attention_scale_ = cfg_.attention_scale(cfg_.d_head);
 
     HEADRACE_TRY(embeddings_,

@@ -31,6 +31,7 @@ struct LayerGroup {
   uint32_t window = 0;       // a row sees the last `window` positions, its own included; 0: all
   uint32_t state_bytes = 0;  // of one recurrent layer; 0: attention
   uint32_t input_bytes = 0;  // of a recurrent layer and token
+  uint32_t n_heads = 0;      // of queries; 0: no plan lets sequences share what they read
 
   bool recurrent() const { return state_bytes > 0; }
 };

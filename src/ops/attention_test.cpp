@@ -127,6 +127,11 @@ TEST_P(AttentionOnEveryTier, WorkCutIntoItemsAndPartialResultsCannotBeSeenInTheB
                 << describe(p) << ", items of " << rows_per_item << " rows and up to " << max_splits
                 << " splits";
           }
+          for (int cuts = 0; cuts < 4; ++cuts) {
+            const Plan plan = waved_plan(random, layout, p.rows, rows_per_item);
+            ASSERT_TRUE(equal_bits(expected, run(tested, p, layout, plan)))
+                << describe(p) << ", waves of items of " << rows_per_item << " rows";
+          }
         }
       }
     }

@@ -2,6 +2,7 @@
 // pass it on, attend() executes it.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -16,6 +17,8 @@ namespace headrace {
 inline constexpr uint32_t kBlockPositions = 64;
 inline constexpr uint32_t kSplitPositions = 512;
 inline constexpr uint32_t kSpanPositions = 4096;
+/// Items run in so many waves at most: what continues a partial result waits for those that began it.
+inline constexpr uint32_t kAttentionWaves = 4;
 
 /// One layer's keys and values inside the pages of its layer group.
 ///   keys    [n_kv_heads][d_head][page_tokens]
@@ -55,6 +58,9 @@ struct AttentionItemRow {
   uint32_t begin = 0;
   uint32_t end = 0;
   uint32_t first_partial = 0;  // of its partial results, one a split; meaningless if the item is whole
+  /// The first partial result is there, of the keys before `begin` in the same split, and is continued.
+  /// `begin` is a multiple of kBlockPositions then.
+  bool resumes = false;
 };
 /// Rows (of one sequence or many) that share keys. The keys are one path: positions ascend strictly.
 struct AttentionItem {
@@ -62,8 +68,8 @@ struct AttentionItem {
   uint32_t n_runs = 0;
   uint32_t first_row = 0;  // in item_rows
   uint32_t n_rows = 0;
-  /// The item holds all keys that its rows see, so the results go straight to the output. Otherwise it covers
-  /// whole splits, and one partial result a split and row is written, in order.
+  /// The item holds all keys that its rows see, so the results go straight to the output. Otherwise one
+  /// partial result a split and row is written, in order; a later wave may continue the last.
   bool whole = true;
 };
 
@@ -81,6 +87,8 @@ struct AttentionPlan {
   const KvRun* runs = nullptr;
   const AttentionItem* items = nullptr;
   uint32_t n_items = 0;
+  std::array<uint32_t, kAttentionWaves - 1> wave_ends =
+      {};  // items of a wave end here; 0: there is no such wave
   const AttentionItemRow* item_rows = nullptr;
   const AttentionReduce* reduces = nullptr;
   uint32_t n_reduces = 0;

@@ -27,6 +27,8 @@ constexpr size_t kPartsPerThread = 8;
 // panels of a part share the blocks of rows that they read.
 constexpr size_t kLongPartsPerThread = 32;
 constexpr size_t kProductsPerPart = size_t{1} << 20;
+constexpr size_t kTilesPerThread = 4;         // of attention, if they need not be smaller for it than
+constexpr size_t kLeastTileQueries = 8;       // so many
 constexpr size_t kAttendPartsPerThread = 32;  // tiles differ in cost: later rows see more keys
 // int8 rows are taken in blocks that stay in a core's second-level cache while panel after panel goes by
 // (row_block_bytes): whole tiles, and enough that reading the panels again costs little.
@@ -241,22 +243,12 @@ class CpuBackend final : public Backend {
 
   void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale, Mat out) override {
     const size_t heads = q.cols / kv.d_head;
-    const size_t group = heads / kv.n_kv_heads;
-    // A tile is up to kAttendQueries queries of one key head; an item has tiles_of() for each of them.
-    const auto tiles_in = [&](uint32_t item) { return tiles_of(plan.items[item], group) * kv.n_kv_heads; };
-    size_t tiles = 0;
-    for (uint32_t i = 0; i < plan.n_items; ++i) tiles += tiles_in(i);
-    const size_t parts = std::min(tiles, kAttendPartsPerThread * pool_.threads());
-    pool_.parallel_for(parts, [&](size_t part, size_t worker) {
-      size_t tile = tiles * part / parts;
-      size_t left = tiles * (part + 1) / parts - tile;
-      uint32_t item = 0;
-      for (; left > 0; --left, ++tile) {
-        while (tile >= tiles_in(item)) tile -= tiles_in(item++);
-        const size_t per_head = tiles_of(plan.items[item], group);
-        attend_tile(q, kv, plan, plan.items[item], tile / per_head, tile % per_head, scale, out, worker);
-      }
-    });
+    uint32_t first = 0;
+    for (const uint32_t end : plan.wave_ends) {
+      if (end > first) attend_items(q, kv, plan, first, end, scale, out);
+      first = std::max(first, end);
+    }
+    attend_items(q, kv, plan, first, plan.n_items, scale, out);
     pool_.parallel_for(plan.n_reduces * heads, [&](size_t task, size_t worker) {
       const AttentionReduce& reduce = plan.reduces[task / heads];
       const size_t head = task % heads;
@@ -342,8 +334,8 @@ class CpuBackend final : public Backend {
     return activation_group(w.type) == 32 ? Reading::groups_of_32 : Reading::groups_of_256;
   }
   static size_t panels_of(const Projection& p) { return ceil_div(p.linear->weight.n, kPanelWidth); }
-  static size_t tiles_of(const AttentionItem& item, size_t group) {
-    return ceil_div(item.n_rows * group, kAttendQueries);
+  static size_t tiles_of(const AttentionItem& item, size_t group, size_t queries) {
+    return ceil_div(item.n_rows * group, queries);
   }
 
   size_t threads_for(size_t rows, size_t floats_per_row) const {
@@ -497,17 +489,49 @@ class CpuBackend final : public Backend {
     }
   }
 
+  void attend_items(ConstMat q, const KvView& kv, const AttentionPlan& plan, uint32_t first, uint32_t end,
+                    float scale, Mat out) {
+    const size_t group = q.cols / kv.d_head / kv.n_kv_heads;
+    // A tile is some queries of one key head; an item has tiles_of() for each of them.
+    size_t queries = kAttendQueries;
+    const auto tiles_in = [&](uint32_t item) {
+      return tiles_of(plan.items[item], group, queries) * kv.n_kv_heads;
+    };
+    const auto count_tiles = [&] {
+      size_t tiles = 0;
+      for (uint32_t i = first; i < end; ++i) tiles += tiles_in(i);
+      return tiles;
+    };
+    // Large tiles read keys less often, small ones keep all threads busy.
+    size_t tiles = count_tiles();
+    while (tiles < kTilesPerThread * pool_.threads() && queries > kLeastTileQueries) {
+      queries /= 2;
+      tiles = count_tiles();
+    }
+    const size_t parts = std::min(tiles, kAttendPartsPerThread * pool_.threads());
+    pool_.parallel_for(parts, [&](size_t part, size_t worker) {
+      size_t tile = tiles * part / parts;
+      size_t left = tiles * (part + 1) / parts - tile;
+      uint32_t item = first;
+      for (; left > 0; --left, ++tile) {
+        while (tile >= tiles_in(item)) tile -= tiles_in(item++);
+        const size_t per_head = tiles_of(plan.items[item], group, queries);
+        attend_tile(q, kv, plan, plan.items[item], tile / per_head, tile % per_head * queries, queries, scale,
+                    out, worker);
+      }
+    });
+  }
+
   void attend_tile(ConstMat q, const KvView& kv, const AttentionPlan& plan, const AttentionItem& item,
-                   size_t kv_head, size_t tile, float scale, Mat out, size_t worker) {
+                   size_t kv_head, size_t first, size_t queries, float scale, Mat out, size_t worker) {
     const size_t heads = q.cols / kv.d_head;
     const size_t group = heads / kv.n_kv_heads;
-    const size_t first = tile * kAttendQueries;
     cpu::AttendTask task = {};
     task.kv = &kv;
     task.kv_head = kv_head;
     task.runs = plan.runs + item.first_run;
     task.n_runs = item.n_runs;
-    task.n_queries = std::min(kAttendQueries, item.n_rows * group - first);
+    task.n_queries = std::min(queries, item.n_rows * group - first);
     task.partials = !item.whole;
     task.partial_stride = heads * (kv.d_head + 2);
     task.scale = scale;
@@ -518,6 +542,7 @@ class CpuBackend final : public Backend {
       task.q[i] = q.row(row.row) + head * kv.d_head;
       task.begin[i] = row.begin;
       task.end[i] = row.end;
+      task.resumes[i] = row.resumes;
       task.out[i] = item.whole ? out.row(row.row) + head * kv.d_head
                                : plan.partials + (row.first_partial * heads + head) * (kv.d_head + 2);
     }

@@ -72,7 +72,7 @@ constexpr size_t segment_floats(size_t rows, size_t k) {
 }
 
 /// Queries of one key head over the keys of one item. A query is a row of q for one of its heads.
-inline constexpr size_t kAttendQueries = 8;
+inline constexpr size_t kAttendQueries = 32;
 struct AttendTask {
   const KvView* kv;
   size_t kv_head;
@@ -86,12 +86,13 @@ struct AttendTask {
   // split's is partial_stride floats on.
   float* out[kAttendQueries];
   bool partials;
+  bool resumes[kAttendQueries];  // the first partial result is there, and is continued
   size_t partial_stride;
   float scale;
   float* scratch;  // attend_scratch_floats(d_head), 64-byte aligned
 };
 inline constexpr size_t attend_scratch_floats(size_t d_head) {
-  return kAttendQueries * (3 * (d_head + 16) + kBlockPositions) + 16;
+  return kAttendQueries * (3 * (d_head + 16) + kBlockPositions) + 2 * kBlockPositions * (d_head + 16) + 16;
 }
 
 struct ReduceTask {

@@ -164,6 +164,7 @@ void attend(ConstMat q, const KvView& kv, const AttentionPlan& plan, float scale
           const uint32_t split = keys[at].position / kSplitPositions;
           Partial state;
           state.o.assign(d, 0.0F);
+          if (at == 0 && row.resumes) state = read_partial(partial(partial_index, h), d);
           while (at < keys.size() && keys[at].position / kSplitPositions == split) {
             const uint32_t block = keys[at].position / kBlockPositions;
             std::vector<Key> block_keys;

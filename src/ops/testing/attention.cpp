@@ -48,6 +48,18 @@ void add_split_item(Plan& plan, const Layout& layout, std::span<const Visible> r
   plan.items.push_back(item);
 }
 
+// Number of each row's first partial result.
+std::vector<uint32_t> add_reduces(Plan& plan, std::span<const Visible> rows) {
+  std::vector<uint32_t> partials;
+  for (uint32_t r = 0; r < rows.size(); ++r) {
+    const uint32_t splits = end_split(rows[r]) - first_split(rows[r]);
+    partials.push_back(plan.n_partials);
+    plan.reduces.push_back({r, plan.n_partials, splits, first_split(rows[r])});
+    plan.n_partials += splits;
+  }
+  return partials;
+}
+
 }  // namespace
 
 float AttentionShape::scale() const {
@@ -122,6 +134,7 @@ AttentionPlan Plan::upload(Device& device, float* partials) const {
   return {.runs = device.upload(runs),
           .items = device.upload(items),
           .n_items = static_cast<uint32_t>(items.size()),
+          .wave_ends = wave_ends,
           .item_rows = device.upload(item_rows),
           .reduces = device.upload(reduces),
           .n_reduces = static_cast<uint32_t>(reduces.size()),
@@ -144,13 +157,7 @@ Plan whole_plan(const Layout& layout, std::span<const Visible> rows, uint32_t ro
 Plan split_plan(Random& random, const Layout& layout, std::span<const Visible> rows, uint32_t rows_per_item,
                 uint32_t max_splits) {
   Plan plan;
-  std::vector<uint32_t> partials;
-  for (uint32_t r = 0; r < rows.size(); ++r) {
-    const uint32_t splits = end_split(rows[r]) - first_split(rows[r]);
-    partials.push_back(plan.n_partials);
-    plan.reduces.push_back({r, plan.n_partials, splits, first_split(rows[r])});
-    plan.n_partials += splits;
-  }
+  const std::vector<uint32_t> partials = add_reduces(plan, rows);
   for (size_t first = 0; first < rows.size(); first += rows_per_item) {
     const size_t last = std::min<size_t>(first + rows_per_item, rows.size());
     uint32_t end = 0;
@@ -160,6 +167,41 @@ Plan split_plan(Random& random, const Layout& layout, std::span<const Visible> r
       add_split_item(plan, layout, rows, first, last, from, to, partials);
       from = to;
     }
+  }
+  return plan;
+}
+
+Plan waved_plan(Random& random, const Layout& layout, std::span<const Visible> rows, uint32_t rows_per_item) {
+  Plan plan;
+  const std::vector<uint32_t> partials = add_reduces(plan, rows);
+  const uint32_t end = std::ranges::max(rows, {}, &Visible::end).end;
+  std::array<uint32_t, kAttentionWaves> ends;
+  for (uint32_t& cut : ends) cut = random.below(end / kBlockPositions + 1) * kBlockPositions;
+  ends.back() = end;
+  std::ranges::sort(ends);
+  for (size_t wave = 0; wave < ends.size(); ++wave) {
+    const uint32_t from = wave == 0 ? 0 : ends[wave - 1];
+    const uint32_t to = ends[wave];
+    const std::vector<KvRun> runs = clip(layout.runs, from, to);
+    for (uint32_t first = 0; first < rows.size(); first += rows_per_item) {
+      AttentionItem item = {.first_run = static_cast<uint32_t>(plan.runs.size()),
+                            .n_runs = static_cast<uint32_t>(runs.size()),
+                            .first_row = static_cast<uint32_t>(plan.item_rows.size()),
+                            .n_rows = 0,
+                            .whole = false};
+      for (uint32_t r = first; r < std::min<size_t>(first + rows_per_item, rows.size()); ++r) {
+        const uint32_t begin = std::max(rows[r].begin, from);
+        if (begin >= std::min(rows[r].end, to)) continue;
+        plan.item_rows.push_back({r, begin, std::min(rows[r].end, to),
+                                  partials[r] + begin / kSplitPositions - first_split(rows[r]),
+                                  rows[r].begin < from && from % kSplitPositions != 0});
+        ++item.n_rows;
+      }
+      if (item.n_rows == 0) continue;
+      plan.items.push_back(item);
+      plan.runs.insert(plan.runs.end(), runs.begin(), runs.end());
+    }
+    if (wave + 1 < ends.size()) plan.wave_ends[wave] = static_cast<uint32_t>(plan.items.size());
   }
   return plan;
 }

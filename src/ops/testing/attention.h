@@ -52,6 +52,7 @@ struct Plan {
   std::vector<AttentionItemRow> item_rows;
   std::vector<AttentionReduce> reduces;
   uint32_t n_partials = 0;
+  std::array<uint32_t, kAttentionWaves - 1> wave_ends = {};
 
   /// `partials` is device memory for n_partials partial results of each head.
   AttentionPlan upload(Device& device, float* partials) const;
@@ -62,6 +63,9 @@ Plan whole_plan(const Layout& layout, std::span<const Visible> rows, uint32_t ro
 /// The same rows, keys cut into items of 1 to max_splits splits of 512, with a reduce per row.
 Plan split_plan(Random& random, const Layout& layout, std::span<const Visible> rows, uint32_t rows_per_item,
                 uint32_t max_splits);
+
+/// The same rows, keys cut at random multiples of 64 into waves that continue each other's partial results.
+Plan waved_plan(Random& random, const Layout& layout, std::span<const Visible> rows, uint32_t rows_per_item);
 
 /// Runs attend on queries [rows][q_width].
 std::vector<float> attend(Device& device, const AttentionShape& shape, const KvView& cache, const Plan& plan,

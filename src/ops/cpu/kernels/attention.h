@@ -1,11 +1,12 @@
-// Attention of up to eight queries of one key head over one item's keys.
+// Attention of up to kAttendQueries queries of one key head over one item's keys.
 //
 // Contract (docs/numerics.md, "Attention"): blocks of 64 positions, online softmax a block at a time; a score
 // is R0's chain over d; values are added in order of position; keys that a query does not see are skipped,
 // never multiplied. Splits of 512 fold left inside spans of 4096, spans fold left. Which slot of which page
 // holds a position is invisible in the bits. Layout: keys [d][page_tokens], so a vector holds 16 neighbouring
-// slots; values [page_tokens][d]. Bound: the block's keys and values (32 KiB at d = 64, f32) stay in L1 while
-// all queries use them.
+// slots; values [page_tokens][d]. Bound: the block's keys and values (32 KiB at d = 64, f32) stay in the
+// nearest caches while all queries use them; for many queries they become floats there once, and the rest is
+// multiplications.
 #pragma once
 
 namespace headrace::cpu::HEADRACE_TIER {
@@ -109,11 +110,17 @@ static inline void ask_for_two_lines(const std::byte* ahead, size_t step) {
   __builtin_prefetch(ahead + 128 * step + 64);
 }
 
+// Keys of a head: input i of the key in slot s stands at i * stride + s.
+struct Keys {
+  const std::byte* at;
+  size_t stride;
+  DType type;
+};
+
 // Products of Q queries with the keys of V vectors of 16 slots, summed over d from begin to end.
 template <DType Type, int Q, int V>
-static inline void score_segment(const AttendTask& t, size_t first, const std::byte* keys, size_t slot,
+static inline void score_segment(const AttendTask& t, size_t first, const Keys& keys, size_t slot,
                                  size_t begin, size_t end, const std::byte* ahead, V16 (&out)[Q * V]) {
-  const size_t page_tokens = t.kv->page_tokens;
   const float* x[Q];
   for (int q = 0; q < Q; ++q) x[q] = t.q[first + static_cast<size_t>(q)];
   V16 acc[Q * V];  // of its own, or g++ would store `out` in every turn
@@ -122,7 +129,7 @@ static inline void score_segment(const AttendTask& t, size_t first, const std::b
     if (ahead != nullptr) ask_for_two_lines(ahead, i);
     V16 k[V];
     for (int v = 0; v < V; ++v)
-      k[v] = load_typed<Type>(keys, i * page_tokens + slot + 16 * static_cast<size_t>(v));
+      k[v] = load_typed<Type>(keys.at, i * keys.stride + slot + 16 * static_cast<size_t>(v));
     for (int q = 0; q < Q; ++q) {
       const V16 factor = set1(x[q][i]);
       for (int v = 0; v < V; ++v) acc[q * V + v] = fma(factor, k[v], acc[q * V + v]);
@@ -133,11 +140,11 @@ static inline void score_segment(const AttendTask& t, size_t first, const std::b
 
 // Scores of Q queries against V vectors of 16 slots, from slot `slot` on (a multiple of 16).
 template <int Q, int V>
-static inline void score_slots(const AttendTask& t, size_t first, const std::byte* keys, size_t slot,
+static inline void score_slots(const AttendTask& t, size_t first, const Keys& keys, size_t slot,
                                const std::byte* ahead, float (*out)[Q][16 * V]) {
   const size_t d = t.kv->d_head;
   TreeSums<Q * V> sums((d + 63) / 64);
-  with_type(t.kv->key_type, [&]<DType Type>() {
+  with_type(keys.type, [&]<DType Type>() {
     for (size_t begin = 0; begin < d; begin += 64) {
       V16 segment[Q * V];
       score_segment<Type, Q, V>(t, first, keys, slot, begin, begin + 64 < d ? begin + 64 : d, ahead, segment);
@@ -155,6 +162,7 @@ struct Block {
   uint64_t held;                             // positions for which there is a key
   const std::byte* next_keys;                // of the block that follows, or null
   const std::byte* values[kBlockPositions];  // row of the position, where held
+  DType value_type;
 };
 
 static inline size_t element_bytes(DType type) {
@@ -164,7 +172,7 @@ static inline size_t element_bytes(DType type) {
 // Scores for queries [first, first + Q) of run slots [slot, slot + count), which hold positions from base +
 // offset on.
 template <int Q>
-static void score_run(const AttendTask& t, size_t first, const std::byte* keys, size_t slot, size_t count,
+static void score_run(const AttendTask& t, size_t first, const Keys& keys, size_t slot, size_t count,
                       size_t offset, const std::byte* ahead, float* scores) {
   if (slot % 64 == 0 && count == 64 && offset == 0) {
     constexpr size_t step = 16 * vectors_beside(Q);
@@ -204,10 +212,20 @@ static inline void for_tiles(size_t n, const F& f) {
   }
 }
 
-// `ahead`: the values of the same slots, which come next.
-static void score_all(const AttendTask& t, const std::byte* keys, size_t slot, size_t count, size_t offset,
+// Whether one of queries [first, first + count) sees one of positions [begin, end).
+static inline bool any_sees(const AttendTask& t, size_t first, size_t count, uint32_t begin, uint32_t end) {
+  for (size_t q = first; q < first + count; ++q) {
+    if (t.begin[q] < end && t.end[q] > begin) return true;
+  }
+  return false;
+}
+
+// `position`: of the first slot. `ahead`: the values of the same slots, which come next.
+static void score_all(const AttendTask& t, const Keys& keys, size_t slot, size_t count, uint32_t position,
                       const std::byte* ahead, float* scores) {
+  const size_t offset = position % kBlockPositions;
   for_tiles(t.n_queries, [&]<int Q>(size_t first) {
+    if (!any_sees(t, first, Q, position, position + static_cast<uint32_t>(count))) return;
     score_run<Q>(t, first, keys, slot, count, offset, first == 0 ? ahead : nullptr, scores);
   });
 }
@@ -315,7 +333,7 @@ static inline uint64_t common_stretch(const uint64_t* bits, int queries) {
 template <int Q>
 static void add_tile(const AttendTask& t, const Block& block, const uint64_t* bits, const float* p,
                      float* rescale, float* const* o, const std::byte* ahead) {
-  const DType type = t.kv->value_type;
+  const DType type = block.value_type;
   const size_t d = t.kv->d_head;
   const uint64_t common = Q == 1 ? 0 : common_stretch(bits, Q);
   const uint64_t below = common == 0 ? ~uint64_t{0} : (common & (~common + 1)) - 1;
@@ -336,7 +354,34 @@ static void add_tile(const AttendTask& t, const Block& block, const uint64_t* bi
   }
 }
 
-static void finish_block(const AttendTask& t, const Block& block, float* scores, State* states) {
+// From so many queries on, a block's keys and values become floats once for all of them.
+constexpr size_t kWideningQueries = 2 * kQueryTile + 1;
+
+static void widen(DType type, const std::byte* from, size_t index, size_t n, float* to) {
+  with_type(type, [&]<DType Type>() {
+    const size_t whole = n / 16 * 16;
+    for (size_t i = 0; i < whole; i += 16) store(to + i, load_typed<Type>(from, index + i));
+    for (size_t i = whole; i < n; ++i) to[i] = get_typed(Type, from, index + i);
+  });
+}
+// The keys of a whole block: input i of position j comes to i * kBlockPositions + j.
+static void widen_keys(const Keys& keys, size_t slot, size_t d, float* to) {
+  for (size_t i = 0; i < d; ++i)
+    widen(keys.type, keys.at, i * keys.stride + slot, kBlockPositions, to + i * kBlockPositions);
+}
+static void widen_values(Block& block, size_t d, float* to) {
+  for (uint32_t j = 0; j < kBlockPositions; ++j, to += d) {
+    widen(block.value_type, block.values[j], 0, d, to);
+    block.values[j] = reinterpret_cast<const std::byte*>(to);
+  }
+  block.value_type = DType::F32;
+}
+
+static void finish_block(const AttendTask& t, Block& block, float* wide_values, float* scores,
+                         State* states) {
+  if (t.n_queries >= kWideningQueries && block.value_type != DType::F32 && block.held == ~uint64_t{0})
+    widen_values(block, t.kv->d_head, wide_values);
+
   float rescale[kAttendQueries];
   float* o[kAttendQueries];
   uint64_t bits[kAttendQueries];
@@ -364,6 +409,8 @@ static inline void clear_state(State& state) {
 struct Walk {
   const AttendTask& t;
   float* scores;
+  float* wide_keys;
+  float* wide_values;
   State state[kAttendQueries];
   Fold fold[kAttendQueries];
   float* partial[kAttendQueries];
@@ -372,7 +419,9 @@ struct Walk {
 
   explicit Walk(const AttendTask& task) : t(task), scores(task.scratch) {
     const size_t d = t.kv->d_head;
-    float* next = scores + kAttendQueries * kBlockPositions;
+    wide_keys = scores + kAttendQueries * kBlockPositions;
+    wide_values = wide_keys + kBlockPositions * (d + 16);
+    float* next = wide_values + kBlockPositions * (d + 16);
     for (size_t q = 0; q < t.n_queries; ++q) {
       state[q] = {next, d};
       fold[q].span = {next + d + 16, d};
@@ -380,6 +429,9 @@ struct Walk {
       next += 3 * (d + 16);
       partial[q] = t.out[q];
       clear_state(state[q]);
+      if (!t.partials || !t.resumes[q]) continue;
+      copy_state(state[q], {partial[q], d});
+      state[q].saw_keys = true;
     }
   }
 
@@ -399,12 +451,13 @@ struct Walk {
   void move_to(uint32_t base) {
     if (open && block.base == base) return;
     if (open) {
-      finish_block(t, block, scores, state);
+      finish_block(t, block, wide_values, scores, state);
       if (block.base / kSplitPositions != base / kSplitPositions) close_split(block.base / kSplitPositions);
     }
     block.base = base;
     block.held = 0;
     block.next_keys = nullptr;
+    block.value_type = t.kv->value_type;
     open = true;
   }
 
@@ -419,7 +472,8 @@ struct Walk {
   void add_run(const KvRun& run, const KvRun* next, uint32_t begin, uint32_t end) {
     const KvView& kv = *t.kv;
     const std::byte* page = kv.pages + run.page * kv.page_bytes;
-    const std::byte* keys = keys_of(run);
+    const Keys stored = {keys_of(run), kv.page_tokens, kv.key_type};
+    const bool wide = t.n_queries >= kWideningQueries;
     const size_t row_bytes = kv.d_head * element_bytes(kv.value_type);
     const std::byte* values = page + kv.value_offset + t.kv_head * kv.page_tokens * row_bytes;
     uint32_t position = run.position > begin ? run.position : begin;
@@ -431,7 +485,13 @@ struct Walk {
       const uint32_t count = stop - position;
       const uint32_t slot = run.slot + (position - run.position);
       const uint32_t offset = position - base;
-      score_all(t, keys, slot, count, offset, values + slot * row_bytes, scores);
+      if (wide && kv.key_type != DType::F32 && count == kBlockPositions && slot % 16 == 0) {
+        widen_keys(stored, slot, kv.d_head, wide_keys);
+        const Keys widened = {reinterpret_cast<const std::byte*>(wide_keys), kBlockPositions, DType::F32};
+        score_all(t, widened, 0, count, position, nullptr, scores);
+      } else {
+        score_all(t, stored, slot, count, position, values + slot * row_bytes, scores);
+      }
       if (stop == run_end && next != nullptr) block.next_keys = keys_of(*next);
       block.held |= (bits_below(count)) << offset;
       for (uint32_t j = 0; j < count; ++j) block.values[offset + j] = values + (slot + j) * row_bytes;
@@ -441,7 +501,7 @@ struct Walk {
 
   void finish() {
     if (!open) return;
-    finish_block(t, block, scores, state);
+    finish_block(t, block, wide_values, scores, state);
     close_split(block.base / kSplitPositions);
     if (t.partials) return;
     for (size_t q = 0; q < t.n_queries; ++q) fold[q].finish(t.out[q]);
