@@ -34,7 +34,7 @@ Result<PlanBuilder> PlanBuilder::create(Backend& backend, MemoryLedger& ledger, 
   builder.item_rows_.reserve(waves * rows);
   if (needs.n_partials == 0) return builder;
   HEADRACE_TRY(builder.partials_,
-               backend.allocate(ledger, MemoryUse::scratch,
+               backend.allocate(ledger, MemoryUse::kv,
                                 needs.n_partials * needs.n_heads * (needs.d_head + 2) * sizeof(float),
                                 "partial results of attention"));
   builder.reduces_.reserve(rows);

@@ -12,7 +12,7 @@ constexpr uint32_t kAll = std::numeric_limits<uint32_t>::max();
 
 // A row that shares keys writes a partial result, which is read and continued or merged later. That is worth
 // it if the rows of an item save so many keys each, about, that they would have read for themselves (the cost
-// gate of Hydragen, section 4, in positions).
+// gate of Hydragen, section 4, in positions; how many is a guess).
 constexpr uint64_t kLeastSavedKeys = 32;
 
 // An item of more rows fills the kernels' tiles of queries by itself.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <random>
 
 #include "cache/state_store.h"
@@ -51,6 +52,18 @@ class PlanSharing : public testing::TestWithParam<uint32_t> {
     Text text = {store_->open(0, tokens), std::move(tokens)};
     compute(text);
     return text;
+  }
+  // Texts that have 640 tokens in common and one of their own.
+  std::vector<Text> open_alike(int count) {
+    std::vector<int32_t> tokens(640);
+    std::iota(tokens.begin(), tokens.end(), 1000);
+    std::vector<Text> texts;
+    for (int i = 0; i < count; ++i) {
+      auto own = tokens;
+      own.push_back(i);
+      texts.push_back(open(std::move(own)));
+    }
+    return texts;
   }
   // Each row's key is its token.
   void compute(const Text& text) {
@@ -241,14 +254,7 @@ TEST_P(PlanSharing, TwoLevelsAreReadOnceEach) {
 
 TEST_P(PlanSharing, NothingIsSharedWithoutTheWish) {
   make_store();
-  std::mt19937 random(4);
-  const auto shared = random_tokens(random, 640);
-  std::vector<Text> texts;
-  for (int i = 0; i < 3; ++i) {
-    auto tokens = shared;
-    tokens.push_back(i);
-    texts.push_back(open(tokens));
-  }
+  const std::vector<Text> texts = open_alike(3);
   store_->set_sharing(false);
   EXPECT_EQ(check(texts, {1, 1, 1}), 0U);
   store_->set_sharing(true);
@@ -257,16 +263,11 @@ TEST_P(PlanSharing, NothingIsSharedWithoutTheWish) {
 
 TEST_P(PlanSharing, WithoutRoomForPartialResultsRowsReadForThemselves) {
   groups_ = {{"full", 1, 1, 16, 0}};
-  std::mt19937 random(4);
-  make_store(
-      {.format = {DType::F32, DType::F32, GetParam()}, .sequences = 2, .context = 700, .max_rows = 700});
-  const auto shared = random_tokens(random, 640);
-  std::vector<Text> texts;
-  for (int i = 0; i < 2; ++i) {
-    auto tokens = shared;
-    tokens.push_back(i);
-    texts.push_back(open(tokens));
-  }
+  const StateStoreOptions options = {
+      .format = {DType::F32, DType::F32, GetParam()}, .sequences = 2, .context = 700, .max_rows = 700};
+  make_store(options);
+  EXPECT_EQ(ledger_.used(MemoryUse::kv), StateStore::bytes(groups_, options));
+  const std::vector<Text> texts = open_alike(2);
   // There is room for four rows of each.
   EXPECT_EQ(check(texts, {4, 4}), 8U);
   EXPECT_EQ(check(texts, {8, 8}), 0U);

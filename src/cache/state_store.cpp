@@ -11,7 +11,7 @@ namespace {
 constexpr size_t kMostTreeRows = 64;  // bits of Row::ancestors
 // Of partial results in a layer group; sequences beyond that read all keys for themselves.
 constexpr uint64_t kMostPartialBytes = 8 << 20;
-constexpr uint64_t kSharingRows = 4;  // of a sequence and step
+constexpr uint64_t kSharingRows = 4;  // of each sequence that there is room for; who shares may have more
 
 uint32_t pages_of(uint64_t tokens, const StateStoreOptions& options) {
   return static_cast<uint32_t>(ceil_div(tokens, options.format.page_tokens));

@@ -75,7 +75,8 @@ StateStoreOptions own_store_options(const EngineOptions& options) {
           .sequences = options.sequences,
           .context = options.context,
           .tokens = options.kv_tokens,
-          .max_rows = rows_for(options)};
+          .max_rows = rows_for(options),
+          .share_keys = options.share_keys};
 }
 
 Status ModelDrafter::start(const ModelFile& file, const DrafterWorld& world) {
